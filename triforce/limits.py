@@ -1,0 +1,169 @@
+"""Three thin ASGI wrappers around everything: an id for each request, a bound on bodies, a bound on clients that do not read."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+import secrets
+import types
+from collections.abc import Awaitable, Callable, Coroutine, Generator, MutableMapping
+from typing import Any
+
+import orjson
+from django.utils import translation
+
+from triforce.errors import PayloadTooLarge, render
+from triforce.middleware import api_language
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Coroutine[Any, Any, None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+log = logging.getLogger(__name__)
+STARTS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
+LINGER_SECONDS = 2.0
+
+
+class ClientStalled(ConnectionError):
+    """The client did not read for too long; whoever writes to it stops here."""
+
+
+def new_request_id() -> str:
+    """`req_` and 26 characters of base32: 128 random bits."""
+    return f"req_{base64.b32encode(secrets.token_bytes(16))[:26].decode().lower()}"
+
+
+class RequestId:
+    """Puts an id of ours into scope["state"]["request_id"] and on the answer as X-Request-ID. A client's own id is not taken."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            return await self.app(scope, receive, send)
+        request_id = new_request_id()
+        scope.setdefault("state", {})["request_id"] = request_id
+        header = (b"x-request-id", request_id.encode())
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] in STARTS:
+                message["headers"] = [*message.get("headers", ()), header]
+            await send(message)
+
+        await self.app(scope, receive, send_with_id)
+
+
+class SendLimit:
+    """Gives a client `seconds` to take each message that does not fit the buffers; then ClientStalled ends its request.
+
+    A send that finishes at once, as nearly all do, costs no timer and no task.
+    """
+
+    def __init__(self, app: App, seconds: float) -> None:
+        self.app = app
+        self.seconds = seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            return await self.app(scope, receive, send)
+
+        async def send_in_time(message: Message) -> None:
+            sending = send(message)
+            try:
+                waits_for = sending.send(None)
+            except StopIteration:
+                return
+            try:
+                async with asyncio.timeout(self.seconds):
+                    await _rest(sending, waits_for)
+            except TimeoutError:
+                raise ClientStalled(f"The client read nothing for {self.seconds:g} s.") from None
+
+        try:
+            await self.app(scope, receive, send_in_time)
+        except ClientStalled as stalled:
+            log.info("%s Its connection is closed.", stalled)
+
+
+@types.coroutine
+def _rest(sending: Coroutine[Any, Any, None], waits_for: Any) -> Generator[Any, Any, None]:
+    """The remainder of a coroutine whose first step was taken by hand."""
+    try:
+        while True:
+            try:
+                value = yield waits_for
+            except BaseException as error:
+                waits_for = sending.throw(error)
+            else:
+                waits_for = sending.send(value)
+    except StopIteration:
+        return
+
+
+class BodyLimit:
+    """Answers 413 to a body of more than `limit` bytes: before reading where its length is announced, else where it passes the limit."""
+
+    def __init__(self, app: App, limit: int) -> None:
+        self.app = app
+        self.limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        length = dict(scope["headers"]).get(b"content-length", b"0")
+        if length.isdigit() and int(length) > self.limit:
+            return await refuse(scope, receive, send)
+        body = _CountedBody(receive, send, self.limit)
+        await self.app(scope, body.receive, body.send)
+        if body.passed and not body.answered:
+            await refuse(scope, receive, send)
+
+
+class _CountedBody:
+    """One request's receive and send. Past the limit the app sees its client leave, and says nothing any more."""
+
+    def __init__(self, receive: Receive, send: Send, limit: int) -> None:
+        self._receive = receive
+        self._send = send
+        self._left = limit
+        self.passed = False
+        self.answered = False
+
+    async def receive(self) -> Message:
+        if self.passed:
+            return {"type": "http.disconnect"}
+        message = await self._receive()
+        self._left -= len(message.get("body", b""))
+        if self._left < 0:
+            self.passed = True
+            return {"type": "http.disconnect"}
+        return message
+
+    async def send(self, message: Message) -> None:
+        if self.passed and not self.answered:
+            return
+        self.answered = True
+        await self._send(message)
+
+
+async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
+    """413, and the connection closed. Reads on for a moment: closing on unread bytes would reset the answer away."""
+    accept = dict(scope["headers"]).get(b"accept-language", b"").decode("latin-1")
+    with translation.override(api_language(accept)):
+        status, headers, content = render(PayloadTooLarge())
+    body = orjson.dumps(content)
+    headers |= {"Content-Type": "application/json", "Content-Length": str(len(body)), "Connection": "close"}
+    raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": status, "headers": raw})
+    await send({"type": "http.response.body", "body": body, "more_body": True})
+    try:
+        async with asyncio.timeout(LINGER_SECONDS):
+            while (message := await receive())["type"] == "http.request" and message.get("more_body"):
+                pass
+    except TimeoutError:
+        pass  # it goes on sending: closed all the same
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
