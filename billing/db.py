@@ -1,0 +1,87 @@
+"""The one border between async code and the database: each step of a chat does its database work in one hop.
+
+Our own threads keep their connections, so a hop costs no connecting and a chat holds no connection while it streams.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from django.utils import translation
+
+from billing.errors import ServiceUnavailable
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+IDLE_SECONDS = 1.0
+_thread = threading.local()
+_lock = threading.Lock()
+_threads: ThreadPoolExecutor | None = None
+
+
+def _executor() -> ThreadPoolExecutor:
+    global _threads
+    if _threads is None:
+        with _lock:
+            if _threads is None:
+                _threads = ThreadPoolExecutor(settings.DB_THREADS, thread_name_prefix="database")
+    return _threads
+
+
+def guarded(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run it here; a database that is away is ServiceUnavailable, and its connection is dropped so that the next call makes a new one."""
+    try:
+        return function(*args, **kwargs)
+    except (OperationalError, InterfaceError) as error:
+        connection.close()
+        raise ServiceUnavailable(headers={"Retry-After": "5"}) from error
+    except DatabaseError:
+        if not connection.in_atomic_block:
+            connection.close_if_unusable_or_obsolete()
+        raise
+
+
+async def in_database(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run synchronous database work in one of our threads. Raises ServiceUnavailable where the database is away."""
+    loop, language = asyncio.get_running_loop(), translation.get_language()
+    return await loop.run_in_executor(_executor(), lambda: _hop(language, function, *args, **kwargs))
+
+
+def _hop(language: str | None, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """One hop, in a database thread and the request's language. A connection that was idle may have died: it is looked at first."""
+    now = time.monotonic()
+    if now - getattr(_thread, "used", now) > IDLE_SECONDS and connection.connection is not None and not connection.is_usable():
+        connection.close()
+    translation.activate(language or settings.LANGUAGE_CODE)
+    try:
+        return guarded(function, *args, **kwargs)
+    except StopIteration as error:
+        raise RuntimeError("StopIteration in database work") from error  # a Future cannot hold one: its waiter would wait for ever
+    finally:
+        _thread.used = time.monotonic()
+
+
+def close() -> None:
+    """Give the threads' connections back; at shutdown and between tests."""
+    global _threads
+    with _lock:
+        if _threads is None:
+            return
+        barrier = threading.Barrier(settings.DB_THREADS)
+
+        def give_back() -> None:
+            barrier.wait(5)  # one call a thread
+            connection.close()
+
+        for future in [_threads.submit(give_back) for _ in range(settings.DB_THREADS)]:
+            future.result()
+        _threads.shutdown()
+        _threads = None

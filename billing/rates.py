@@ -1,0 +1,126 @@
+"""Requests in a rolling window, counted exactly and atomically: model requests a minute, failed logins, sign-ups."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+import uuid
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+from billing import shared
+from billing.errors import RateLimited
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """May it go on? `remaining` requests are left in this window; `retry_after` seconds until one more is."""
+
+    allowed: bool
+    remaining: int
+    retry_after: int
+
+
+_SCRIPT = """
+local now, window, limit, count = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - window)
+local held = redis.call('ZCARD', KEYS[1])
+local allowed = held < limit
+if allowed and count ~= '' then
+  redis.call('ZADD', KEYS[1], now, count)
+  redis.call('PEXPIRE', KEYS[1], math.ceil(window * 1000))
+  held = held + 1
+end
+local oldest = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2]
+return {allowed and 1 or 0, held, oldest or tostring(now)}
+"""
+_FORGET = "return redis.call('DEL', KEYS[1])"
+_GIVE_BACK = "return redis.call('ZPOPMAX', KEYS[1])"
+
+_hits: dict[str, deque[float]] = {}
+_lock = threading.Lock()
+
+
+def hit(key: str, limit: int, seconds: int = 60) -> Verdict:
+    """Count one request under `key`, unless `limit` of them fell into the last `seconds`. limit 0 = no limit."""
+    return _look(key, limit, seconds, count=uuid.uuid4().hex)
+
+
+def require(key: str, limit: int, seconds: int = 60, *, policy: str = "requests", detail: Any = None) -> None:
+    """hit(), which must be allowed. Raises RateLimited, which says when there may be a next one."""
+    verdict = hit(key, limit, seconds)
+    if not verdict.allowed:
+        raise RateLimited(
+            detail,
+            limit=limit,
+            headers={
+                "Retry-After": str(verdict.retry_after),
+                "RateLimit-Policy": f'"{policy}";q={limit};w={seconds}',
+                "RateLimit": f'"{policy}";r={verdict.remaining};t={verdict.retry_after}',
+            },
+        )
+
+
+def blocked(key: str, limit: int, seconds: int = 60) -> Verdict:
+    """The verdict on the next request, without counting one."""
+    return _look(key, limit, seconds, count="")
+
+
+def clear(key: str) -> None:
+    """Forget what was counted under `key`."""
+
+    def forget() -> None:
+        with _lock:
+            _hits.pop(key, None)
+
+    forget()
+    shared.run(_FORGET, f"rate:{key}", [], lambda: None)
+
+
+def give_back(key: str) -> None:
+    """Take the newest hit back: what was counted beforehand, so that parallel tries cannot slip by, turned out not to count."""
+
+    def pop() -> None:
+        with _lock:
+            hits = _hits.get(key)
+            if hits:
+                hits.pop()
+            if not hits:
+                _hits.pop(key, None)
+
+    shared.run(_GIVE_BACK, f"rate:{key}", [], pop)
+
+
+def _look(key: str, limit: int, seconds: int, count: str) -> Verdict:
+    if not limit:
+        return Verdict(True, 0, 0)
+    now = time.time()
+    allowed, held, oldest = shared.run(
+        _SCRIPT, f"rate:{key}", [now, seconds, limit, count], lambda: _look_here(key, limit, seconds, now, bool(count))
+    )
+    wait = max(1, math.ceil(float(oldest) + seconds - now))
+    return Verdict(bool(allowed), max(0, limit - held), 0 if allowed else wait)
+
+
+def _look_here(key: str, limit: int, seconds: int, now: float, count: bool) -> tuple[bool, int, float]:
+    with _lock:
+        hits = _hits.setdefault(key, deque())
+        while hits and hits[0] <= now - seconds:
+            hits.popleft()
+        allowed = len(hits) < limit
+        if allowed and count:
+            hits.append(now)
+        if not hits:
+            del _hits[key]
+            return allowed, 0, now
+        if len(_hits) > 50_000:
+            _drop_stale(now)
+        return allowed, len(hits), hits[0]
+
+
+def _drop_stale(now: float) -> None:
+    """Keys that were not seen for an hour; without this a scan of addresses would fill the memory."""
+    for key in [key for key, hits in _hits.items() if hits[-1] < now - 3600]:
+        del _hits[key]
