@@ -1,0 +1,223 @@
+"""People and what they sign in with."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.contrib.auth.base_user import BaseUserManager
+from django.contrib.auth.models import AbstractUser
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+
+def normalise_email(email: str) -> str:
+    """The one spelling an address is stored and compared in: trimmed and casefolded."""
+    return email.strip().casefold()
+
+
+def mailbox_of(email: str) -> str:
+    """The mailbox behind the spellings of an address: no plus tag, no dots where Gmail ignores them. For finding duplicates only."""
+    local, _at, domain = normalise_email(email).rpartition("@")
+    local = local.partition("+")[0] or local
+    if domain in ("gmail.com", "googlemail.com"):
+        local, domain = local.replace(".", ""), "gmail.com"
+    return f"{local}@{domain}"
+
+
+class UserManager(BaseUserManager["User"]):
+    use_in_migrations = True
+
+    def create_user(self, email: str, password: str | None = None, **fields: Any) -> User:
+        """Make an account; `password=None` makes one that cannot sign in by password."""
+        user = self.model(email=normalise_email(email), **fields)
+        user.set_password(password)
+        user.save()
+        return user
+
+    def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> User:
+        """Make an operator. Who can do this has the machine, so the address counts as verified."""
+        user = self.create_user(email, password, **{**fields, "is_staff": True, "is_superuser": True})
+        user.trust_email()
+        return user
+
+    def with_mailbox(self, email: str) -> User | None:
+        """The account of that address or of another spelling of it."""
+        same = self.filter(models.Q(email=normalise_email(email)) | models.Q(mailbox=mailbox_of(email)))
+        return same.order_by("pk").first()
+
+    @classmethod
+    def normalize_email(cls, email: str | None) -> str:
+        """Django's own hook: forms clean an address by it."""
+        return normalise_email(email or "")
+
+    def get_by_natural_key(self, username: str | None) -> User:
+        return self.get(email=normalise_email(username or ""))
+
+
+class User(AbstractUser):
+    """An account; it signs in by e-mail address."""
+
+    username = None  # type: ignore[assignment]
+    first_name = None  # type: ignore[assignment]
+    last_name = None  # type: ignore[assignment]
+    email = models.EmailField(_("e-mail address"), unique=True, max_length=254)
+    mailbox = models.CharField(max_length=254, db_index=True, editable=False, default="", help_text=_("Set from the address"))
+    name = models.CharField(_("name"), max_length=100, blank=True)
+    default_model = models.CharField(max_length=200, blank=True, help_text=_("Used where a chat names no model"))
+    brumo = models.BooleanField(default=True, help_text=_("Brumo's persona where a chat brings no system prompt"))
+
+    USERNAME_FIELD = "email"
+    REQUIRED_FIELDS = []
+    objects = UserManager()  # type: ignore[assignment,misc]
+
+    class Meta:
+        verbose_name = _("user")
+        verbose_name_plural = _("users")
+
+    def __str__(self) -> str:
+        return self.email
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        fields = kwargs.get("update_fields")
+        if fields is None or "email" in fields:
+            self.email = normalise_email(self.email)
+            self.mailbox = mailbox_of(self.email)
+            if fields is not None:
+                kwargs["update_fields"] = {*fields, "mailbox"}
+        password_changed = getattr(self, "_password", None) is not None and self.pk is not None  # also the admin's and the shell's change
+        super().save(*args, **kwargs)
+        if password_changed:
+            self.end_logins()
+
+    @property
+    def subject(self) -> str:
+        """The meter's name for this account."""
+        return f"user:{self.pk}"
+
+    def end_logins(self) -> None:
+        """Revoke every login token, and what makes new ones without a password: the devices' credentials. API keys stay."""
+        self.login_tokens.filter(revoked=False).update(revoked=True)
+        self.devices.all().delete()
+
+    def sign_out_everywhere(self) -> None:
+        """End every login and every session."""
+        from allauth.usersessions.models import UserSession  # its models need this one first
+
+        self.end_logins()
+        for session in UserSession.objects.filter(user=self):
+            session.end()
+
+    def trust_email(self) -> None:
+        """Count the address as verified: an operator vouches for it."""
+        from allauth.account.models import EmailAddress  # its models need this one first
+
+        EmailAddress.objects.update_or_create(user=self, email=self.email, defaults={"verified": True, "primary": True})
+
+
+class LoginToken(models.Model):
+    """One login of a desktop client or an API user: the `jti` of a JWT. Revoked = dead at the next request."""
+
+    jti = models.CharField(max_length=32, unique=True)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="login_tokens")
+    client_id = models.CharField(max_length=60)
+    created = models.DateTimeField(default=timezone.now)
+    expires = models.DateTimeField()
+    revoked = models.BooleanField(default=False)
+
+    def __str__(self) -> str:
+        return self.client_id
+
+
+class ApiKey(models.Model):
+    """A key `tf_live_…`, of which only the SHA-256 is stored. It never gives more than its owner has now."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="api_keys")
+    name = models.CharField(max_length=80)
+    digest = models.CharField(max_length=64, unique=True)
+    hint = models.CharField(max_length=20, help_text=_("First and last characters, to recognise it by"))
+    scopes = models.JSONField(default=list, help_text=_("Of: chat, mcp, memory, usage"))
+    daily_tokens = models.PositiveBigIntegerField(default=0, help_text=_("A daily limit of its own; 0 = none"))
+    expires = models.DateTimeField(null=True, blank=True)
+    revoked = models.BooleanField(default=False)
+    last_used = models.DateTimeField(null=True, blank=True)
+    created = models.DateTimeField(default=timezone.now)
+    # last: from here on the name hides the module
+    models = models.JSONField(default=list, blank=True, help_text=_("Model ids it may use; empty = all of the owner's"))
+
+    class Meta:
+        ordering = ["-created"]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.hint})"
+
+
+class Device(models.Model):
+    """A device with client credentials of its own (`POST /v1/auth/token`)."""
+
+    device_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="devices")
+    name = models.CharField(max_length=80)
+    kind = models.CharField(max_length=20, default="desktop")
+    client_id = models.CharField(max_length=80, unique=True)
+    secret_digest = models.CharField(max_length=64)
+    created = models.DateTimeField(default=timezone.now)
+    last_seen = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-created"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class UserSettings(models.Model):
+    """A client's flat settings, and its end-to-end encrypted copy, which we cannot read."""
+
+    user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="settings")
+    values = models.JSONField(default=dict, blank=True)
+    encrypted_data = models.TextField(blank=True)
+    checksum = models.CharField(max_length=16, blank=True)
+    timestamp = models.CharField(max_length=40, blank=True)
+    revision = models.PositiveIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"settings of {self.user}"
+
+
+class ClientLog(models.Model):
+    """One log entry a desktop client sent; kept 30 days."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="client_logs")
+    level = models.CharField(max_length=10)
+    message = models.TextField()
+    entry = models.JSONField()
+    client_info = models.JSONField(default=dict)
+    received = models.DateTimeField(default=timezone.now, db_index=True)
+
+    class Meta:
+        ordering = ["-received"]
+
+    def __str__(self) -> str:
+        return self.message[:80]
+
+
+class ClientRelease(models.Model):
+    """A published desktop client; the newest of a platform is what clients update to."""
+
+    version = models.CharField(max_length=20)
+    platform = models.CharField(max_length=20, default="linux")
+    build_date = models.DateField()
+    checksum = models.CharField(max_length=64, help_text=_("SHA-256 of the file"))
+    download_url = models.URLField()
+    filename = models.CharField(max_length=120)
+    changelog = models.TextField(blank=True)
+    created = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["-created"]
+        constraints = [models.UniqueConstraint(fields=["version", "platform"], name="client_release_once")]
+
+    def __str__(self) -> str:
+        return f"{self.platform} {self.version}"
