@@ -1,0 +1,49 @@
+"""The catalogue's background work."""
+
+from __future__ import annotations
+
+import asyncio
+
+from celery import shared_task
+
+from billing import clock, outbox
+from llm import alerts, idempotency
+from llm.checks import check_all
+from llm.providers import transport
+from llm.sync import Report, sync_all
+
+
+@shared_task
+def check_availability() -> None:
+    """Look at every provider that is due."""
+    check_all()
+
+
+@shared_task
+def alert_operators() -> None:
+    """Tell what needs a person."""
+    alerts.tell_of_providers()
+
+
+@shared_task
+def sync_catalogue() -> None:
+    """Read every provider's model list."""
+    for report in asyncio.run(_synced()):
+        if report.problem:
+            body = f"{report.problem}\n\nNothing was changed; `manage.py sync_catalogue` tries again at once.\n"
+            outbox.tell_operators(
+                f"The models of {report.provider} could not be read", body, f"sync:{report.provider}:{clock.now().date()}"
+            )
+
+
+@shared_task
+def purge_answers() -> None:
+    """Forget the answers kept for requests that are sent again."""
+    idempotency.purge()
+
+
+async def _synced() -> list[Report]:
+    try:
+        return await sync_all()
+    finally:
+        await transport.close()

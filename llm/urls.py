@@ -1,0 +1,22 @@
+"""The addresses of models, chats, tiers and receipts."""
+
+from __future__ import annotations
+
+from django.urls import URLPattern, URLResolver, path
+
+from billing.schema import documented
+from llm import doors, views, views_status, views_usage
+from llm.schema import ChatSchema, QuoteSchema
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("v1/client/models", views.ModelsView.as_view(), name="client-models"),
+    path("v1/client/models/availability", views_status.AvailabilityView.as_view(), name="models-availability"),
+    path("v1/client/ollama/status", views_status.OllamaStatusView.as_view(), name="ollama-status"),
+    path("v1/client/chat", documented(doors.chat, ChatSchema), name="client-chat"),
+    path("v1/quote", documented(doors.quote, QuoteSchema), name="quote"),
+    path("v1/tiers", views_usage.TiersView.as_view(), name="tiers"),
+    path("v1/client/tier", views_usage.YourTierView.as_view(), name="client-tier"),
+    path("v1/client/tokens/usage", views_usage.TokensView.as_view(), name="tokens-usage"),
+    path("v1/usage", views_usage.ReceiptsView.as_view(), name="receipts"),
+    path("v1/usage/<str:request_id>", views_usage.ReceiptView.as_view(), name="receipt"),
+]
