@@ -1,0 +1,17 @@
+"""The product's settings as a test run needs them. A test that needs others starts a process of its own."""
+
+import os
+
+os.environ.setdefault("SECRET_KEY", "a-key-that-only-the-tests-use-0123456789-0123456789-0123456789")
+os.environ.setdefault("LOCAL_MODEL", "off")
+
+from triforce.settings import *
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # the real ones are slow on purpose
+STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = True
+STATIC_ROOT.mkdir(parents=True, exist_ok=True)
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    # a real file: an embedded database that several threads share is what the product runs on
+    DATABASES["default"]["TEST"] = {"NAME": str(VAR_DIR / f"test-{os.getpid()}.sqlite3")}

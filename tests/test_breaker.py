@@ -1,0 +1,133 @@
+"""P13 through the server: what keeps failing is left alone for a while, one probe brings it back, and nobody else feels it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+
+from accounts.models import User
+from llm.breaker import Breakers
+from tests.fakes.upstream import Answer, FakeUpstream, Gate
+from tests.server import LiveServer
+from tests.wired import STAND_IN, Wired, ask, oracle
+
+UNAVAILABLE = (503, "upstream_unavailable")
+
+pytestmark = [pytest.mark.usefixtures("no_pauses"), pytest.mark.parametrize("wired", ["openai"], indirect=True)]
+
+
+class Clock:
+    """The breakers' clock, which a test may put forward."""
+
+    ahead = 0.0
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.ahead
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr("llm.breaker.time", SimpleNamespace(monotonic=clock.monotonic))
+    return clock
+
+
+def outcomes(answer: Any) -> list[str]:
+    return [attempt["outcome"] for attempt in answer.end["error"]["tried"]]
+
+
+def test_p13_five_failures_open_it_and_one_probe_closes_it(
+    http: httpx.Client, live: LiveServer, upstream: FakeUpstream, wired: Wired, clock: Clock
+) -> None:
+    upstream.always(Answer(fault="503"), model=wired.native_id)
+    ask(http, wired.model_id)
+    assert outcomes(ask(http, wired.model_id)) == ["upstream_error", "upstream_error", "breaker_open"]
+    refused = ask(http, wired.model_id)
+    assert (refused.outcome, outcomes(refused), refused.headers["Retry-After"]) == (UNAVAILABLE, ["breaker_open"], "15")
+    assert ask(http, wired.model_id, substitution="any").end["model"] == STAND_IN
+    assert [record.model for record in upstream.chats] == ["faulty"] * 5 + ["stand-in"]
+
+    clock.ahead = 15.1
+    gate, probes = Gate(), []
+    upstream.always(Answer(["Hi"], gate=gate), model=wired.native_id)
+    probe = threading.Thread(target=lambda: probes.append(ask(http, wired.model_id)))
+    probe.start()
+    upstream.wait_for_requests(7)
+    assert outcomes(ask(http, wired.model_id)) == ["breaker_open"]  # one probe at a time
+    gate.set()
+    probe.join(10)
+    assert probes[0].outcome == (200, "")
+    assert ask(http, wired.model_id).outcome == (200, "")
+    oracle(live, upstream)
+
+
+def test_p13_a_failed_probe_opens_it_again(
+    http: httpx.Client, live: LiveServer, upstream: FakeUpstream, wired: Wired, clock: Clock
+) -> None:
+    upstream.always(Answer(fault="503"))
+    for _ in range(2):
+        ask(http, wired.model_id)
+    clock.ahead = 15.1
+    assert outcomes(ask(http, wired.model_id)) == ["upstream_error", "breaker_open"]
+    assert outcomes(ask(http, wired.model_id)) == ["breaker_open"]
+    assert len(upstream.chats) == 6
+    oracle(live, upstream)
+
+
+def test_p13_what_the_caller_caused_opens_nothing(http: httpx.Client, live: LiveServer, upstream: FakeUpstream, wired: Wired) -> None:
+    upstream.always(Answer(status=400, error="maximum context length"))
+    for _ in range(6):
+        assert ask(http, wired.model_id).outcome == (502, "upstream_error")
+    assert len(upstream.chats) == 6
+    oracle(live, upstream)
+
+
+def test_p13_a_model_that_is_closed_off_takes_no_probe_of_its_provider(wired: Wired, clock: Clock) -> None:
+    known = Breakers()
+    for name, ahead in (("provider", 0.0), ("model", 10.0)):
+        clock.ahead = ahead
+        for _ in range(5):
+            known.failed(name)
+    clock.ahead = 16.0
+    assert not known.allow("provider", "model")
+    assert known.allow("provider", "another model")
+    assert not known.allow("provider", "another model")
+
+
+@pytest.fixture
+def enterprise(make_user: Callable[..., User], bearer: Callable[[User], dict[str, str]]) -> Iterator[dict[str, str]]:
+    yield bearer(make_user("enterprise"))
+
+
+def test_p13_a_hanging_provider_slows_no_other(live: LiveServer, upstream: FakeUpstream, wired: Wired, enterprise: dict[str, str]) -> None:
+    """Twelve requests hang at one provider; the slowest of 40 at another takes less than twice as long as before, or 100 ms."""
+    gate = Gate()
+    with httpx.Client(base_url=live.url, timeout=30) as http:
+        alone = slowest(http, enterprise)
+        upstream.always(Answer(["late"], gate=gate), model=wired.native_id)
+        hanging = [threading.Thread(target=ask, args=(http, wired.model_id), kwargs={"headers": enterprise}) for _ in range(12)]
+        for thread in hanging:
+            thread.start()
+        upstream.wait_until(lambda fake: sum(record.model == wired.native_id for record in fake.chats) == 12)
+        beside = slowest(http, enterprise)
+        gate.set()
+        for thread in hanging:
+            thread.join(10)
+    assert beside < max(2 * alone, 0.1)
+    assert len(oracle(live, upstream)) == 92
+
+
+def slowest(http: httpx.Client, headers: dict[str, str]) -> float:
+    """Seconds of the slowest of 40 requests, one after the other."""
+    times = []
+    for _ in range(40):
+        started = time.perf_counter()
+        assert ask(http, STAND_IN, headers=headers).outcome == (200, "")
+        times.append(time.perf_counter() - started)
+    return max(times)

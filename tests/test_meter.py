@@ -1,0 +1,397 @@
+"""What is charged, through the server: every row of the published table, and how usage is counted."""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any
+
+import httpx
+import pytest
+
+from accounts.models import User
+from billing import clock
+from billing.models import Tier, UsageDay, UsageEvent
+from llm import chat
+from tests.fakes.upstream import Answer, FakeUpstream
+from tests.server import LiveServer
+
+MODEL = "ollama/gpt-oss:120b-cloud"
+
+
+def receipt() -> UsageEvent:
+    return UsageEvent.objects.get()
+
+
+def settled(live: LiveServer) -> UsageEvent:
+    live.run(chat.settled())
+    return receipt()
+
+
+def ask(http: httpx.Client, **fields: Any) -> httpx.Response:
+    return http.post("/v1/client/chat", json={"message": "Hi", "system_prompt": "x", "model": MODEL, "substitution": "strict", **fields})
+
+
+def open_stream(live: LiveServer, **fields: Any) -> socket.socket:
+    """A streamed chat over a bare socket, which the test may leave as it likes."""
+    body = json.dumps({"message": "Hi", "system_prompt": "x", "model": MODEL, "stream": True, **fields}).encode()
+    connection = socket.create_connection(("127.0.0.1", live.port), timeout=10)
+    head = f"POST /v1/client/chat HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    connection.sendall(head.encode() + body)
+    return connection
+
+
+def read_until(connection: socket.socket, needle: bytes) -> bytes:
+    got = b""
+    while needle not in got:
+        data = connection.recv(65536)
+        assert data, got
+        got += data
+    return got
+
+
+def leave(connection: socket.socket, how: str) -> None:
+    if how == "reset":
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_answered_is_charged_as_reported(http: httpx.Client, upstream: FakeUpstream, live: LiveServer, streamed: bool) -> None:
+    upstream.always(Answer(["a", "b"], usage=(40, 17)))
+    ask(http, stream=streamed)
+    event = settled(live)
+    assert (event.rule, event.input_tokens, event.output_tokens, event.charged, event.estimated) == ("answered", 40, 17, 57, False)
+
+
+def test_zero_completion_tokens_cost_nothing(http: httpx.Client, upstream: FakeUpstream, live: LiveServer) -> None:
+    upstream.always(Answer([], usage=(40, 0)))
+    body = ask(http).json()
+    event = settled(live)
+    assert (event.rule, event.charged, event.state) == ("answered_empty", 0, "settled")
+    assert (body["response"], body["tokens_used"]) == ("", 0)
+
+
+def test_p05_an_explicit_zero_stays_zero(http: httpx.Client, upstream: FakeUpstream, live: LiveServer) -> None:
+    upstream.always(Answer(["a"], usage=(0, 5)))
+    ask(http)
+    event = settled(live)
+    assert (event.input_tokens, event.charged, event.estimated) == (0, 5, False)
+
+
+def test_p05_no_usage_is_counted_and_flagged(http: httpx.Client, upstream: FakeUpstream, live: LiveServer) -> None:
+    upstream.always(Answer(["one", " two", " three"], usage=None))
+    ask(http)
+    event = settled(live)
+    assert (event.output_tokens, event.estimated) == (3, True)
+    assert event.charged == event.input_tokens + 3
+    assert 0 < event.input_tokens < 30
+
+
+@pytest.mark.parametrize("usage", [(-5, 10), (10, -5), (10**12, 1)])
+def test_p05_impossible_usage_is_no_report(http: httpx.Client, upstream: FakeUpstream, live: LiveServer, usage: tuple[int, int]) -> None:
+    upstream.always(Answer(["one"], usage=usage))
+    ask(http)
+    assert settled(live).estimated
+
+
+def test_huge_usage_is_charged_up_to_what_was_held(http: httpx.Client, upstream: FakeUpstream, live: LiveServer) -> None:
+    upstream.always(Answer(["one"], usage=(1_000_000, 1)))
+    ask(http, max_tokens=300)
+    event = settled(live)
+    assert event.charged == event.reserved < 400
+    assert event.input_tokens == 1_000_000
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_refused_by_every_provider_costs_nothing(http: httpx.Client, upstream: FakeUpstream, live: LiveServer, streamed: bool) -> None:
+    upstream.always(Answer(status=500))
+    response = ask(http, stream=streamed)
+    assert response.status_code == 502
+    event = settled(live)
+    assert (event.rule, event.charged, event.state, event.error_code) == ("refused", 0, "failed", "upstream_error")
+    assert UsageDay.objects.get().reserved == 0
+
+
+def test_timed_out_before_a_token_costs_nothing(
+    http: httpx.Client, upstream: FakeUpstream, live: LiveServer, quick_first_byte: None
+) -> None:
+    upstream.always(Answer(fault="hang"))
+    response = ask(http)
+    assert response.status_code == 504
+    event = settled(live)
+    assert (event.rule, event.charged) == ("timed_out", 0)
+    assert upstream.chats[0].closed.wait(2)
+
+
+@pytest.mark.parametrize("fault", ["reset_after", "cut_after", "no_end"])
+def test_broke_off_costs_what_reached_the_client(http: httpx.Client, upstream: FakeUpstream, live: LiveServer, fault: str) -> None:
+    upstream.always(Answer(["a", "b", "c"], usage=(40, 3), fault=fault))
+    response = ask(http, stream=True)
+    assert response.status_code == 200
+    assert response.text.count("event: delta") >= 1
+    assert response.text.rstrip().splitlines()[-2] == "event: error"
+    event = settled(live)
+    assert (event.rule, event.charged, event.output_tokens) == ("broke_off", 3, 3)
+
+
+@pytest.mark.parametrize("fault", ["reset_after", "cut_after", "no_end"])
+def test_a_plain_answer_that_broke_off_reached_nobody(http: httpx.Client, upstream: FakeUpstream, live: LiveServer, fault: str) -> None:
+    upstream.always(Answer(["a", "b", "c"], fault=fault))
+    assert ask(http).status_code == 502
+    assert (settled(live).rule, settled(live).charged) == ("refused", 0)
+
+
+@pytest.mark.parametrize("how", ["close", "reset"])
+def test_p04_leaving_before_a_token_costs_the_input(live: LiveServer, upstream: FakeUpstream, how: str) -> None:
+    upstream.always(Answer(["a"], gate=threading.Event()))
+    connection = open_stream(live)
+    upstream.wait_until(lambda fake: len(fake.chats) == 1)
+    leave(connection, how)
+    assert upstream.chats[0].closed.wait(1), "the provider was not dropped within a second"
+    event = wait_for_settlement(live)
+    assert (event.rule, event.error_code) == ("cancelled_before_token", "cancelled")
+    assert event.charged == event.input_tokens > 0
+
+
+@pytest.mark.parametrize("how", ["close", "reset"])
+@pytest.mark.parametrize("streamed", [True, False])
+def test_p04_leaving_mid_answer_costs_what_had_come(live: LiveServer, upstream: FakeUpstream, how: str, streamed: bool) -> None:
+    gate = threading.Event()
+    upstream.always(Answer(["tok "] * 100, gate=gate, gate_after=20))
+    connection = open_stream(live, stream=streamed)
+    if streamed:
+        got = b""
+        while got.count(b"tok ") < 20:
+            got += connection.recv(65536)
+    upstream.wait_until(lambda fake: bool(fake.chats) and fake.chats[0].sent == 20)
+    live.run(_received(20))
+    leave(connection, how)
+    assert upstream.chats[0].closed.wait(1)
+    event = wait_for_settlement(live)
+    assert event.rule == "cancelled"
+    assert abs(event.output_tokens - upstream.chats[0].sent) <= 1
+    assert event.charged == event.input_tokens + event.output_tokens
+    assert UsageDay.objects.get().reserved == 0
+
+
+async def _received(tokens: int) -> None:
+    """Until our side has taken so many tokens from the provider."""
+    import asyncio
+
+    while not any(running.meter.received.tokens >= tokens for running in chat.running.values()):
+        await asyncio.sleep(0.005)
+
+
+def wait_for_settlement(live: LiveServer) -> UsageEvent:
+    async def none_running() -> None:
+        import asyncio
+
+        while chat.running:
+            await asyncio.sleep(0.005)
+        await chat.settled()
+
+    live.run(none_running())
+    return receipt()
+
+
+def test_a_fallback_pays_the_answering_models_tokens_alone(
+    http: httpx.Client, upstream: FakeUpstream, live: LiveServer, keyed_openai: str, make_user: Callable[..., User], bearer: Any
+) -> None:
+    upstream.always(Answer(status=500), model="gpt-test")
+    upstream.always(Answer(["Hi"], usage=(20, 1)), model="gpt-oss:120b-cloud")
+    user = make_user("pro")
+    response = http.post("/v1/client/chat", json={"message": "Hi", "model": keyed_openai}, headers=bearer(user))
+    body = response.json()
+    assert (body["model"], body["backend"], body["fallback_used"]) == (MODEL, "ollama", True)
+    days = {row.usage_class: (row.used, row.reserved) for row in UsageDay.objects.filter(subject=user.subject)}
+    assert days == {"cloud": (0, 0), "unlimited": (21, 0)}
+    event = settled(live)
+    assert (event.usage_class, event.requested_model, event.served_model, event.charged) == ("unlimited", keyed_openai, MODEL, 21)
+
+
+def test_p06_the_same_idempotency_key_asks_and_charges_once(http: httpx.Client, upstream: FakeUpstream, live: LiveServer) -> None:
+    upstream.always(Answer(["once"], usage=(10, 1)))
+    body = {"message": "Hi", "model": MODEL}
+    first = http.post("/v1/client/chat", json=body, headers={"Idempotency-Key": "k1"})
+    second = http.post("/v1/client/chat", json=body, headers={"Idempotency-Key": "k1"})
+    assert first.status_code == second.status_code == 200
+    assert first.content == second.content
+    assert len(upstream.chats) == 1
+    assert UsageEvent.objects.count() == 1
+    assert UsageDay.objects.get().used == 11
+    other = http.post("/v1/client/chat", json={**body, "message": "Ho"}, headers={"Idempotency-Key": "k1"})
+    assert (other.status_code, other.json()["error"]["code"]) == (422, "idempotency_mismatch")
+
+
+def test_p06_a_second_request_while_the_first_runs_is_a_conflict(live: LiveServer, http: httpx.Client, upstream: FakeUpstream) -> None:
+    gate = threading.Event()
+    upstream.always(Answer(["late"], gate=gate))
+    body = {"message": "Hi", "model": MODEL}
+    answers: list[httpx.Response] = []
+
+    def first() -> None:
+        answers.append(httpx.post(f"{live.url}/v1/client/chat", json=body, headers={"Idempotency-Key": "k2"}, timeout=20))
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    upstream.wait_until(lambda fake: len(fake.chats) == 1)
+    second = http.post("/v1/client/chat", json=body, headers={"Idempotency-Key": "k2"})
+    assert (second.status_code, second.json()["error"]["code"]) == (409, "conflict")
+    gate.set()
+    thread.join(10)
+    assert answers[0].status_code == 200
+
+
+def test_p06_a_failed_request_may_be_sent_again(http: httpx.Client, upstream: FakeUpstream) -> None:
+    upstream.enqueue(Answer(status=500))
+    headers = {"Idempotency-Key": "k3"}
+    body = {"message": "Hi", "model": MODEL, "substitution": "strict"}
+    assert http.post("/v1/client/chat", json=body, headers=headers).status_code == 502
+    assert http.post("/v1/client/chat", json=body, headers=headers).status_code == 200
+
+
+def test_endless_answers_are_cut_at_the_budget(http: httpx.Client, upstream: FakeUpstream, live: LiveServer) -> None:
+    upstream.always(Answer(["tok "], fault="endless"))
+    response = ask(http, max_tokens=50, stream=True)
+    done = json.loads(response.text.rstrip().splitlines()[-1].removeprefix("data: "))
+    assert done["finish_reason"] == "length"
+    assert done["response"].count("tok") <= 60
+    assert upstream.chats[0].closed.wait(2)
+    event = settled(live)
+    assert event.charged <= event.reserved
+
+
+def test_the_last_tokens_of_the_day_are_a_shorter_answer_then_a_refusal(
+    http: httpx.Client, upstream: FakeUpstream, live: LiveServer
+) -> None:
+    guest = Tier.objects.get(slug="guest")
+    Tier.objects.filter(pk=guest.pk).update(daily_tokens=1000)
+    try:
+        upstream.always(Answer(["x"], usage=(10, 690)))
+        assert ask(http).json()["tokens_used"] == 700
+        assert upstream.chats[0].body["options"]["num_predict"] < 1000
+        upstream.always(Answer(["x"], usage=(10, 200)))
+        body = ask(http).json()
+        assert any("% of today" in warning for warning in body["warnings"])
+        refused = ask(http)
+        assert refused.status_code == 429
+        error = refused.json()["error"]
+        assert (error["code"], error["limit"], error["used"]) == ("quota_exceeded", 1000, 910)
+        assert error["models_available_now"] == []
+        assert int(refused.headers["Retry-After"]) > 0
+    finally:
+        Tier.objects.filter(pk=guest.pk).update(daily_tokens=guest.daily_tokens)
+
+
+def test_a_spent_pro_goes_on_with_ollama_where_it_said_any(
+    http: httpx.Client, upstream: FakeUpstream, live: LiveServer, keyed_openai: str, make_user: Callable[..., User], bearer: Any
+) -> None:
+    user = make_user("pro")
+    UsageDay.objects.create(subject=user.subject, usage_class="cloud", day=clock.now().date(), limit=250_000, used=250_000)
+    refused = http.post("/v1/client/chat", json={"message": "Hi", "model": keyed_openai}, headers=bearer(user))
+    assert refused.status_code == 429
+    assert refused.json()["error"]["models_available_now"][0] == "ollama/deepseek-v3.1:671b-cloud"
+    asked = {"message": "Hi", "model": keyed_openai, "substitution": "any"}
+    body = http.post("/v1/client/chat", json=asked, headers=bearer(user)).json()
+    assert body["backend"] == "ollama"
+    assert any("does not count" in warning for warning in body["warnings"])
+
+
+def test_concurrency_is_limited_by_the_tier(live: LiveServer, http: httpx.Client, upstream: FakeUpstream) -> None:
+    gate = threading.Event()
+    upstream.always(Answer(["late"], gate=gate))
+    with closing(open_stream(live)), closing(open_stream(live)):
+        upstream.wait_until(lambda fake: len(fake.chats) == 2)
+        refused = ask(http)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (429, "concurrency_limited")
+        assert refused.headers["Retry-After"]
+        gate.set()
+        live.run(_none_running())
+    assert ask(http).status_code == 200
+
+
+async def _none_running() -> None:
+    import asyncio
+
+    while chat.running:
+        await asyncio.sleep(0.005)
+    await chat.settled()
+
+
+def test_model_requests_a_minute_are_limited_by_the_tier(http: httpx.Client, upstream: FakeUpstream) -> None:
+    statuses = [ask(http).status_code for _ in range(11)]
+    assert statuses == [200] * 10 + [429]
+    refused = ask(http)
+    assert refused.json()["error"]["code"] == "rate_limited"
+    assert {"Retry-After", "RateLimit", "RateLimit-Policy"} <= {name.title().replace("Ratelimit", "RateLimit") for name in refused.headers}
+
+
+def test_reasoning_that_no_client_sees_is_not_delivered(http: httpx.Client, upstream: FakeUpstream, live: LiveServer) -> None:
+    upstream.always(Answer([], reasoning=["think "] * 20, fault="cut_after"))
+    response = ask(http, stream=True)
+    assert response.status_code == 502
+    assert (settled(live).rule, settled(live).charged) == ("refused", 0)
+
+
+def test_p18_a_drain_ends_what_still_waits_for_its_first_byte(live: LiveServer, upstream: FakeUpstream) -> None:
+    upstream.always(Answer(fault="hang"))
+    with closing(open_stream(live, substitution="strict")) as connection:
+        upstream.wait_until(lambda fake: len(fake.chats) == 1)
+        live.run(_interrupt())
+        answer = read_until(connection, b"service_unavailable")
+    assert answer.startswith(b"HTTP/1.1 503")
+    event = wait_for_settlement(live)
+    assert (event.rule, event.charged) == ("refused", 0)
+
+
+def test_p18_a_drain_ends_a_stream_with_an_error_event(live: LiveServer, upstream: FakeUpstream) -> None:
+    upstream.always(Answer(["tok "] * 100, gate=threading.Event(), gate_after=5))
+    with closing(open_stream(live)) as connection:
+        got = b""
+        while got.count(b"tok ") < 5:
+            got += connection.recv(65536)
+        live.run(_interrupt())
+        read_until(connection, b"event: error")
+    event = wait_for_settlement(live)
+    assert (event.rule, event.charged) == ("broke_off", 5)
+
+
+async def _interrupt() -> None:
+    chat.interrupt_all()
+
+
+def test_an_answer_that_cannot_be_stored_is_answered_and_charged_once(http: httpx.Client, upstream: FakeUpstream) -> None:
+    upstream.always(Answer(["a\x00b"], usage=(10, 1)))
+    body, headers = {"message": "Hi", "model": MODEL}, {"Idempotency-Key": "nul"}
+    first = http.post("/v1/client/chat", json=body, headers=headers)
+    second = http.post("/v1/client/chat", json=body, headers=headers)
+    assert first.status_code == second.status_code == 200
+    assert second.json()["response"] == "ab"
+    assert len(upstream.chats) == 1
+
+
+def test_a_fallback_never_leads_above_the_tier(http: httpx.Client, upstream: FakeUpstream, keyed_openai: str) -> None:
+    from llm.models import LanguageModel
+
+    weak = LanguageModel.objects.get(model_id=MODEL)
+    before = weak.fallback
+    LanguageModel.objects.filter(pk=weak.pk).update(fallback=[keyed_openai])
+    try:
+        upstream.always(Answer(status=500), model="gpt-oss:120b-cloud")
+        response = http.post("/v1/client/chat", json={"message": "Hi", "model": MODEL})
+        assert response.status_code == 502
+        assert all(record.body["model"] != "gpt-test" for record in upstream.chats)
+    finally:
+        LanguageModel.objects.filter(pk=weak.pk).update(fallback=before)
+
+
+def test_requests_that_a_provider_dislikes_close_it_for_nobody(http: httpx.Client, upstream: FakeUpstream) -> None:
+    upstream.always(Answer(status=400))
+    assert {ask(http).status_code for _ in range(6)} == {502}
+    upstream.always(Answer(["fine"]))
+    assert ask(http).status_code == 200

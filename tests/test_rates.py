@@ -1,0 +1,69 @@
+"""Rolling windows, in this process and in Redis, with Redis away, and under parallel tries."""
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import redis
+
+from billing import rates, shared
+
+STORES = ["process", *(["redis"] if os.environ.get("REDIS_URL") else [])]
+
+
+@pytest.fixture(params=STORES)
+def store(request: pytest.FixtureRequest, settings) -> Iterator[str]:
+    settings.REDIS_URL = os.environ["REDIS_URL"] if request.param == "redis" else ""
+    shared._client.cache_clear()
+    shared._scripts.clear()
+    yield request.param
+    shared._client.cache_clear()
+    shared._scripts.clear()
+
+
+def test_it_allows_so_many_in_a_window(store: str) -> None:
+    verdicts = [rates.hit("test:a", 3, 60) for _ in range(4)]
+    assert [verdict.allowed for verdict in verdicts] == [True, True, True, False]
+    assert [verdict.remaining for verdict in verdicts] == [2, 1, 0, 0]
+    assert 59 <= verdicts[-1].retry_after <= 60
+
+
+def test_it_rolls(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1_000_000.0
+    monkeypatch.setattr(rates.time, "time", lambda: now)
+    assert rates.hit("test:b", 2, 60).allowed
+    now += 30
+    assert rates.hit("test:b", 2, 60).allowed
+    now += 29
+    assert not rates.hit("test:b", 2, 60).allowed
+    now += 1
+    assert rates.hit("test:b", 2, 60).allowed
+    assert not rates.hit("test:b", 2, 60).allowed
+
+
+def test_it_looks_without_counting(store: str) -> None:
+    assert all(rates.blocked("test:c", 1).allowed for _ in range(3))
+    rates.hit("test:c", 1)
+    assert not rates.blocked("test:c", 1).allowed
+    rates.clear("test:c")
+    assert rates.blocked("test:c", 1).allowed
+
+
+def test_it_counts_parallel_tries_exactly(store: str) -> None:
+    with ThreadPoolExecutor(20) as threads:
+        verdicts = list(threads.map(lambda _: rates.hit("test:d", 10), range(50)))
+    assert sum(verdict.allowed for verdict in verdicts) == 10
+
+
+def test_zero_is_no_limit(store: str) -> None:
+    assert all(rates.hit("test:e", 0).allowed for _ in range(100))
+
+
+def test_p16_it_counts_in_the_process_while_redis_is_away(settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    monkeypatch.setattr(shared, "_client", lambda: redis.Redis(port=1, socket_connect_timeout=0.2))
+    monkeypatch.setattr(shared, "_away_until", 0.0)
+    shared._scripts.clear()
+    assert [rates.hit("test:f", 2).allowed for _ in range(3)] == [True, True, False]
+    shared._scripts.clear()

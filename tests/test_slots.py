@@ -1,0 +1,77 @@
+"""Places held while something runs, and the queue in front of them."""
+
+import os
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from billing import shared, slots
+
+STORES = ["process", *(["redis"] if os.environ.get("REDIS_URL") else [])]
+
+
+@pytest.fixture(params=STORES, autouse=True)
+def store(request: pytest.FixtureRequest, settings) -> Iterator[str]:
+    settings.REDIS_URL = os.environ["REDIS_URL"] if request.param == "redis" else ""
+    shared._client.cache_clear()
+    shared._scripts.clear()
+    yield request.param
+    shared._client.cache_clear()
+    shared._scripts.clear()
+
+
+def test_it_holds_so_many_places() -> None:
+    assert [slots.enter("t", 2, member) for member in "abc"] == [0, 0, 1]
+    slots.leave("t", "a")
+    assert slots.enter("t", 2, "c") == 0
+
+
+def test_who_does_not_wait_stands_in_nobodys_way() -> None:
+    slots.enter("t", 1, "a")
+    assert slots.enter("t", 1, "b") == 1
+    slots.leave("t", "a")
+    assert slots.enter("t", 1, "c") == 0
+
+
+def test_it_lets_in_who_came_first() -> None:
+    now = time.time()
+    slots.enter("t", 1, "holder")
+    assert slots.enter("t", 1, "late", came=now + 1, wait=True) == 1
+    assert slots.enter("t", 1, "early", came=now, wait=True) == 1
+    assert slots.enter("t", 1, "late", came=now + 1, wait=True) == 2
+    slots.leave("t", "holder")
+    assert slots.enter("t", 1, "late", came=now + 1, wait=True) == 2
+    assert slots.enter("t", 1, "early", came=now, wait=True) == 0
+
+
+def test_a_head_start_goes_first_and_starves_nobody() -> None:
+    now = time.time()
+    slots.enter("t", 1, "holder")
+    slots.enter("t", 1, "guest", came=now - 130, wait=True)
+    slots.enter("t", 1, "new guest", came=now - 10, wait=True)
+    assert slots.enter("t", 1, "unlimited", came=now, head_start=120, wait=True) == 2
+    slots.leave("t", "holder")
+    assert slots.enter("t", 1, "unlimited", came=now, head_start=120, wait=True) == 2
+    assert slots.enter("t", 1, "guest", came=now - 130, wait=True) == 0
+
+
+def test_a_dead_process_gives_its_places_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.time()
+    slots.enter("t", 1, "dead")
+    slots.enter("t", 1, "dead waiter", came=now - 100, wait=True)
+    monkeypatch.setattr(slots.time, "time", lambda: now + slots.LEASE_SECONDS + 1)
+    assert slots.enter("t", 1, "alive", wait=True) == 0
+
+
+def test_a_renewed_place_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.time()
+    slots.enter("t", 1, "alive")
+    monkeypatch.setattr(slots.time, "time", lambda: now + 20)
+    slots.renew("t", "alive")
+    monkeypatch.setattr(slots.time, "time", lambda: now + 45)
+    assert slots.enter("t", 1, "other") == 1
+
+
+def test_zero_is_no_limit() -> None:
+    assert [slots.enter("t", 0, str(number)) for number in range(50)] == [0] * 50

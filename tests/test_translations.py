@@ -1,0 +1,100 @@
+"""The German that is committed: whole, current and compiled. Needs no gettext."""
+
+from __future__ import annotations
+
+import ast
+import gettext
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from django.conf import settings
+from django.utils import translation
+from django.utils.translation.template import templatize
+
+ROOT = Path(settings.BASE_DIR)
+FOLDER = ROOT / "locale/de/LC_MESSAGES"
+OURS = [name for name in settings.INSTALLED_APPS if (ROOT / name / "__init__.py").exists()]
+PLACEHOLDER = re.compile(r"%%|%\(\w+\)[a-z]|%[a-z]|\{\w*\}")
+FIELD = re.compile(r"(?:msgid|msgid_plural|msgctxt|msgstr(?:\[\d\])?) ")
+
+Entry = tuple[list[str], list[str], str]  # (msgid and its plural, translations, comments)
+
+
+def entries() -> list[Entry]:
+    """The entries of the .po file, its header first."""
+    blocks = (FOLDER / "django.po").read_text().split("\n\n")
+    return [_entry(block.strip().splitlines()) for block in blocks if block.strip()]
+
+
+def _entry(lines: list[str]) -> Entry:
+    comments = "\n".join(line for line in lines if line.startswith("#"))
+    fields: list[tuple[str, str]] = []
+    for line in lines:
+        if found := FIELD.match(line):
+            fields.append((found[0].strip(), ast.literal_eval(line[found.end() :])))
+        elif line.startswith('"'):
+            fields[-1] = (fields[-1][0], fields[-1][1] + ast.literal_eval(line))
+    ids = [text for name, text in fields if name.startswith("msgid")]
+    return ids, [text for name, text in fields if name.startswith("msgstr")], comments
+
+
+def sentences() -> Iterator[str]:
+    """Every sentence that the code or a template marks for translation."""
+    for app in OURS:
+        for path in (ROOT / app).rglob("*.py"):
+            yield from _marked(path.read_text())
+    for path in [*(ROOT / "templates").rglob("*.*"), *(found for app in OURS for found in (ROOT / app).glob("templates/**/*.*"))]:
+        for call in re.findall(r"\bn?gettext\((?:[^()'\"]|'(?:\\.|[^'])*'|\"(?:\\.|[^\"])*\")*\)", templatize(path.read_text())):
+            yield from _marked(call)
+
+
+def _marked(source: str) -> Iterator[str]:
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and re.fullmatch(r"_|n?gettext(_lazy|_noop)?", node.func.id):
+            first = node.args[0] if node.args else None
+            if isinstance(first, ast.Constant) and isinstance(first.value, str):
+                yield first.value
+
+
+def test_every_sentence_is_translated() -> None:
+    known = {ids[0] for ids, _, _ in entries()}
+    missing = sorted({sentence for sentence in sentences() if sentence not in known})
+    assert not missing, f"run `make messages` and translate {missing}"
+
+
+def test_nothing_is_empty_fuzzy_or_left_over() -> None:
+    header, *rest = entries()
+    used = set(sentences())
+    assert "fuzzy" not in header[2]
+    for ids, translations, comments in rest:
+        assert all(translations), ids
+        assert len(translations) == len(ids), ids
+        assert "fuzzy" not in comments, ids
+        assert ids[0] in used, f"no longer used: {ids}"
+
+
+def test_placeholders_are_the_same_ones() -> None:
+    for ids, translations, _ in entries()[1:]:
+        for source, german in zip(ids, translations, strict=True):
+            assert sorted(PLACEHOLDER.findall(source)) == sorted(PLACEHOLDER.findall(german)), source
+            assert source.endswith("\n") == german.endswith("\n"), source
+
+
+def test_the_compiled_file_is_current() -> None:
+    with (FOLDER / "django.mo").open("rb") as file:
+        compiled = gettext.GNUTranslations(file)
+    for ids, translations, _ in entries()[1:]:
+        found = [compiled.ngettext(*ids, number) for number in (1, 2)] if len(ids) > 1 else [compiled.gettext(ids[0])]
+        assert found == translations, f"run `make messages`: {ids}"
+    assert len(compiled._catalog) == sum(len(ids) for ids, _, _ in entries())  # type: ignore[attr-defined]
+
+
+def test_it_says_du() -> None:
+    formal = re.compile(r"\b(Sie|Ihr|Ihre[nmrs]?|Ihnen)\b")
+    assert not [text for _, translations, _ in entries()[1:] for text in translations if formal.search(text)]
+
+
+def test_a_sentence_is_german() -> None:
+    with translation.override("de"):
+        assert translation.gettext("There is nothing here.") == "Hier ist nichts."
