@@ -87,6 +87,7 @@ class Snapshot(Generic[T]):
         self._lock = threading.Lock()
         self._number: int | None = None
         self._checked = float("-inf")
+        self._forgotten = 0
         self._value: T | None = None
         Snapshot._all.append(self)
 
@@ -96,11 +97,14 @@ class Snapshot(Generic[T]):
         if self._value is not None and now - self._checked < CHECK_SECONDS:
             return self._value
         with self._lock:
+            forgotten = self._forgotten
             number = Revision.objects.filter(name=self.name).values_list("number", flat=True).first() or 0
             if self._value is None or number != self._number:
                 self._value = self.load()
                 self._number = number
             self._checked = now
+            if forgotten != self._forgotten:  # a commit came while we loaded: what we hold may be older than it
+                self._checked = float("-inf")
             return self._value
 
     @classmethod
@@ -108,5 +112,6 @@ class Snapshot(Generic[T]):
         """Make the next get() look at the database again, whatever it holds."""
         for snapshot in cls._all:
             if name is None or snapshot.name == name:
+                snapshot._forgotten += 1
                 snapshot._number = None
                 snapshot._checked = float("-inf")
