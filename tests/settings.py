@@ -15,4 +15,4 @@ STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # a real file: an embedded database that several threads share is what the product runs on
     DATABASES["default"]["TEST"] = {"NAME": str(VAR_DIR / f"test-{os.getpid()}.sqlite3")}
-LOGGING["loggers"]["httpx"] = {"level": "WARNING"}  # a line a request would hide why a test failed
+LOGGING["loggers"] |= {"httpx": {"level": "WARNING"}}  # type: ignore[operator]  # a line a request would hide why a test failed
