@@ -186,7 +186,7 @@ async def _ask(dispatch: Dispatch, route: ModelEntry, request: ChatRequest, shar
 @asynccontextmanager
 async def _asked(dispatch: Dispatch, response: transport.Response) -> AsyncGenerator[transport.Response, None]:
     """The provider's answer, open for as long as the block runs; interrupt() reaches it from before the request is sent."""
-    dispatch.response, dispatch.sent = response, True
+    dispatch.response = response
     try:
         if dispatch.interrupted:
             response.abort()
@@ -194,6 +194,7 @@ async def _asked(dispatch: Dispatch, response: transport.Response) -> AsyncGener
             yield response
     finally:
         dispatch.response = None
+        dispatch.sent = dispatch.sent or response.sent
 
 
 def _within(request: ChatRequest, route: ModelEntry) -> ChatRequest:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import struct
@@ -17,6 +18,7 @@ from accounts.models import User
 from billing import clock
 from billing.models import Tier, UsageDay, UsageEvent
 from llm import chat
+from llm.providers import transport
 from tests.fakes.upstream import Answer, FakeUpstream
 from tests.server import LiveServer
 
@@ -156,6 +158,25 @@ def test_p04_leaving_before_a_token_costs_the_input(live: LiveServer, upstream: 
     event = wait_for_settlement(live)
     assert (event.rule, event.error_code) == ("cancelled_before_token", "cancelled")
     assert event.charged == event.input_tokens > 0
+
+
+def test_p04_leaving_while_the_provider_is_still_being_reached_costs_nothing(
+    live: LiveServer, upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connecting = threading.Event()
+
+    async def hangs(*_args: object, **_more: object) -> None:
+        connecting.set()
+        await asyncio.Event().wait()
+
+    live.run(transport.close())  # nothing pooled
+    monkeypatch.setattr("aiohttp.connector.aiohappyeyeballs.start_connection", hangs)
+    connection = open_stream(live)
+    assert connecting.wait(5)
+    leave(connection, "close")
+    event = wait_for_settlement(live)
+    assert (event.rule, event.error_code, event.charged) == ("refused", "cancelled", 0)
+    assert not upstream.chats
 
 
 @pytest.mark.parametrize("how", ["close", "reset"])

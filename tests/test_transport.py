@@ -176,6 +176,23 @@ async def test_it_closes_the_connection_when_cancelled_before_the_head():
             await task
 
 
+async def test_it_says_whether_the_request_was_sent(monkeypatch):
+    for body in (b"{}", b"x" * 600_000):
+        async with peer(says(whole(b"ok"))) as (found, transport), post(transport, found.url, body) as response:
+            assert response.sent
+
+    async def hangs(*_args, **_more):
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("aiohttp.connector.aiohappyeyeballs.start_connection", hangs)
+    async with peer(waits) as (found, transport):
+        unsent = post(transport, found.url)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05), unsent:
+                raise AssertionError("it connected")
+        assert not unsent.sent
+
+
 async def test_it_breaks_off_from_outside():
     async with peer(waits) as (found, transport), post(transport, found.url) as response:
         chunks = response.chunks()

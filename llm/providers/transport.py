@@ -16,6 +16,7 @@ from typing import Any, Self
 
 import aiohttp
 import orjson
+from aiohttp.abc import AbstractStreamWriter
 
 from llm.providers.errors import IncompleteAnswer, InvalidAnswer, UpstreamError, classify
 from llm.providers.guard import BlockedAddress, GuardedResolver, checked_url, refused
@@ -25,7 +26,7 @@ KEEP_ALIVE_SECONDS = 30.0
 IDLE_SECONDS = 30.0
 ERROR_BODY_BYTES = 64 * 1024
 ERROR_BODY_SECONDS = 5.0
-LARGE_BODY = 512 * 1024  # aiohttp writes bytes in one piece; above this it reads them from a file object
+LARGE_BODY = 512 * 1024  # above this it is written piece by piece
 TIMEOUT = aiohttp.ClientTimeout(total=None, connect=CONNECT_SECONDS, sock_connect=CONNECT_SECONDS)
 
 
@@ -96,6 +97,28 @@ class Transport:
         return session
 
 
+class _Noticed(aiohttp.payload.Payload):
+    """Knows whether it began to be written: from then on the provider may work for us."""
+
+    begun = False
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        self.begun = True
+        await super().write_with_length(writer, content_length)
+
+
+class _Body(_Noticed, aiohttp.payload.BytesPayload):
+    """Written in one piece."""
+
+
+class _LargeBody(_Noticed, aiohttp.payload.BytesIOPayload):
+    """Written piece by piece, so that other requests get their turn."""
+
+
+def _payload(body: bytes) -> _Noticed:
+    return _Body(body) if len(body) <= LARGE_BODY else _LargeBody(io.BytesIO(body))
+
+
 class Response:
     """One answer being read: `status`, `headers`, `chunks()`. Made by Transport, opened with `async with`."""
 
@@ -117,7 +140,7 @@ class Response:
         self._method = method
         self._url = checked_url(url, allow_private)
         self._sent_headers = headers
-        self._body = body
+        self._body = _payload(body) if body else None
         self._first_byte_at = time.monotonic() + first_byte_timeout
         self._deadline = float("inf") if deadline is None else deadline
         self._answer: aiohttp.ClientResponse | None = None
@@ -127,15 +150,19 @@ class Response:
         self._cut: UpstreamError | None = None
         self._waiting: asyncio.Timeout | None = None  # for the head
 
+    @property
+    def sent(self) -> bool:
+        """Has the request begun to be written? Until then its connection was only being made."""
+        return self._body is not None and self._body.begun
+
     async def __aenter__(self) -> Self:
         wait = min(self._first_byte_at, self._deadline) - time.monotonic()
         if self._cut or wait <= 0:
             raise self._cut or UpstreamError("timeout")
-        data = io.BytesIO(self._body) if self._body and len(self._body) > LARGE_BODY else self._body
         try:
             async with asyncio.timeout(wait) as self._waiting:
                 self._answer = await self._session.request(
-                    self._method, self._url, data=data, headers=self._sent_headers, allow_redirects=False
+                    self._method, self._url, data=self._body, headers=self._sent_headers, allow_redirects=False
                 )
         except (aiohttp.ClientError, OSError, ValueError) as error:  # TimeoutError is an OSError
             raise self._cut or _before_the_head(error) from error
