@@ -33,9 +33,10 @@ async def settle(chat: Chat, outcome: Outcome, error_code: str) -> Completion:
     """Close the receipt in a task of its own, which a client that leaves cannot cancel. Waits for it, but not for ever."""
     settlement = settlement_of(chat, outcome, error_code)
     task = begin(chat, settlement)
-    try:
-        charged, balance, warnings = await asyncio.wait_for(asyncio.shield(task), SETTLE_PATIENCE)
-    except TimeoutError:
+    await asyncio.wait({task}, timeout=SETTLE_PATIENCE)  # never cancels it
+    if task.done():
+        charged, balance, warnings = task.result()
+    else:
         charged, balance, warnings = settlement.charged, Balance(), (_("The balance could not be read just now; nothing is lost."),)
     return _completion(chat, settlement, charged, balance, warnings)
 
