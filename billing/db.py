@@ -25,6 +25,7 @@ IDLE_SECONDS = 1.0
 _thread = threading.local()
 _lock = threading.Lock()
 _threads: ThreadPoolExecutor | None = None
+_away = float("-inf")  # when it was last found away, by time.monotonic()
 
 
 def _executor() -> ThreadPoolExecutor:
@@ -38,15 +39,22 @@ def _executor() -> ThreadPoolExecutor:
 
 def guarded(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run it here; a database that is away is ServiceUnavailable, and its connection is dropped so that the next call makes a new one."""
+    global _away
     try:
         return function(*args, **kwargs)
     except (OperationalError, InterfaceError) as error:
+        _away = time.monotonic()
         connection.close()
         raise ServiceUnavailable(headers={"Retry-After": "5"}) from error
     except DatabaseError:
         if not connection.in_atomic_block:
             connection.close_if_unusable_or_obsolete()
         raise
+
+
+def away_within(seconds: float) -> bool:
+    """Did this process find the database away in the last `seconds`?"""
+    return time.monotonic() - _away < seconds
 
 
 async def in_database(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

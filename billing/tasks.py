@@ -5,12 +5,13 @@ from __future__ import annotations
 from celery import shared_task
 
 from billing import audit, outbox, quota
+from billing.db import guarded
 
 
 @shared_task
 def sweep_expired() -> None:
     """Settle the receipts of requests whose process died."""
-    quota.sweep()
+    guarded(quota.sweep)
 
 
 @shared_task

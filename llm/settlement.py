@@ -1,11 +1,13 @@
 """The last half of a chat: whatever became of it, its receipt is closed, its place given back, its answer kept for a replay.
 
-In a task of its own, which a client that leaves cannot cancel; tried again while the database is away, and left to the sweeper at last.
+In a task of its own, which a client that leaves cannot cancel, and which tries again for as long as the database is away; what the
+process's end leaves over is the sweeper's.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import time
 from typing import Any
@@ -24,7 +26,8 @@ from llm.catalogue import ModelEntry
 from llm.types import Completion, Usage
 
 log = logging.getLogger(__name__)
-SETTLE_PAUSES = (0.2, 0.5, 1, 2, 4)  # seconds between tries; after them the sweeper settles
+SETTLE_PAUSES = (0.2, 0.5, 1.0, 2.0)  # seconds between the first tries
+SETTLE_PAUSE = 4.0  # between all later ones
 SETTLE_PATIENCE = 2.0  # a client does not wait longer than this for its balance
 _settling: set[asyncio.Task[Any]] = set()
 
@@ -49,20 +52,23 @@ def begin(chat: Chat, settlement: Settlement) -> asyncio.Task[tuple[int, Balance
     return task
 
 
-async def settled() -> None:
-    """Wait until everything that ended is settled; at shutdown and in tests."""
-    while _settling:
-        await asyncio.wait(_settling)
+async def settled(patience: float | None = None) -> None:
+    """Wait until everything that ended is settled, for at most `patience` seconds; at shutdown and in tests."""
+    try:
+        async with asyncio.timeout(patience):
+            while _settling:
+                await asyncio.wait(_settling)
+    except TimeoutError:
+        log.error("%d receipts could not be closed; the sweeper will.", len(_settling))
 
 
 async def _settle_surely(chat: Chat, settlement: Settlement) -> tuple[int, Balance, tuple[str, ...]]:
-    for pause in SETTLE_PAUSES:
+    for turn in itertools.count():
         try:
             return await in_database(_close, chat, settlement)
         except ServiceUnavailable:
-            await asyncio.sleep(pause)
-    log.error("Receipt %s could not be closed; the sweeper will.", chat.dispatch.request_id)
-    return settlement.charged, Balance(), ()
+            await asyncio.sleep(SETTLE_PAUSES[turn] if turn < len(SETTLE_PAUSES) else SETTLE_PAUSE)
+    raise AssertionError("unreachable")
 
 
 def _close(chat: Chat, settlement: Settlement) -> tuple[int, Balance, tuple[str, ...]]:

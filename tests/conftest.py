@@ -29,8 +29,9 @@ PASSWORD = "Honig-und-Lachs-7"
 @pytest.fixture(autouse=True)
 def fresh_process_state() -> Iterator[None]:
     """Nothing that one test left in memory or Redis is seen by the next."""
-    from billing import rates, slots
+    from billing import db, rates, slots
 
+    db._away = float("-inf")
     rates._hits.clear()
     slots._places.clear()
     breakers.clear()

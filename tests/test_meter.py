@@ -16,8 +16,9 @@ import pytest
 
 from accounts.models import User
 from billing import clock
+from billing.errors import ServiceUnavailable
 from billing.models import Tier, UsageDay, UsageEvent
-from llm import chat
+from llm import chat, settlement
 from llm.providers import transport
 from tests.fakes.upstream import Answer, FakeUpstream
 from tests.server import LiveServer
@@ -158,6 +159,49 @@ def test_p04_leaving_before_a_token_costs_the_input(live: LiveServer, upstream: 
     event = wait_for_settlement(live)
     assert (event.rule, event.error_code) == ("cancelled_before_token", "cancelled")
     assert event.charged == event.input_tokens > 0
+
+
+def test_a_receipt_is_closed_however_long_the_database_is_away(
+    http: httpx.Client, upstream: FakeUpstream, live: LiveServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upstream.always(Answer(["a", "b"], usage=(40, 2)))
+    tries = iter(range(20))
+    close = settlement._close
+
+    def away(*args: Any) -> Any:
+        if next(tries, None) is not None:
+            raise ServiceUnavailable
+        return close(*args)
+
+    monkeypatch.setattr(settlement, "_close", away)
+    monkeypatch.setattr(settlement, "SETTLE_PAUSES", (0.01,))
+    monkeypatch.setattr(settlement, "SETTLE_PAUSE", 0.01)
+    assert ask(http).status_code == 200
+    event = settled(live)
+    assert (event.state, event.charged) == ("settled", 42)
+    assert next(tries, None) is None
+
+
+def test_a_shutdown_waits_for_the_database_only_so_long(
+    http: httpx.Client, upstream: FakeUpstream, live: LiveServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    upstream.always(Answer(["a"], usage=(40, 1)))
+    back = threading.Event()
+    close = settlement._close
+
+    def away(*args: Any) -> Any:
+        if not back.is_set():
+            raise ServiceUnavailable
+        return close(*args)
+
+    monkeypatch.setattr(settlement, "_close", away)
+    monkeypatch.setattr(settlement, "SETTLE_PATIENCE", 0.05)
+    monkeypatch.setattr(settlement, "SETTLE_PAUSES", (0.01,) * 100)
+    assert ask(http).json()["warnings"] == ["The balance could not be read just now; nothing is lost."]
+    live.run(chat.settled(0.05))
+    assert "1 receipts could not be closed" in caplog.text
+    back.set()
+    assert settled(live).charged == 41
 
 
 def test_p04_leaving_while_the_provider_is_still_being_reached_costs_nothing(

@@ -1,14 +1,15 @@
 """The meter itself, on whichever database the tests run on."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 
-from billing import clock, quota
-from billing.errors import QuotaExceeded
+from billing import clock, db, quota
+from billing.errors import QuotaExceeded, ServiceUnavailable
 from billing.models import UsageClass, UsageDay, UsageEvent
 from billing.quota import Holder, Reservation, Settlement
 
@@ -130,6 +131,25 @@ def test_it_sweeps_what_a_dead_process_left_and_charges_its_last_checkpoint() ->
     assert (event.state, event.charged, event.rule) == ("expired", 40, "broke_off")
     assert (day().used, day().reserved) == (40, 0)
     assert settle(reservation, 300) is None
+
+
+@pytest.mark.django_db
+def test_after_an_outage_the_living_renew_before_anybody_is_swept(monkeypatch: pytest.MonkeyPatch) -> None:
+    reservation = reserve()
+    UsageEvent.objects.update(expires=clock.now() - timedelta(seconds=90))
+
+    def away() -> None:
+        raise OperationalError("the connection was lost")
+
+    with monkeypatch.context() as here, pytest.raises(ServiceUnavailable):
+        here.setattr(connection, "close", lambda: None)  # the test's own transaction is in it
+        db.guarded(away)
+    assert quota.sweep() == 0
+    quota.checkpoint([(reservation.request_id, 40)])
+    monkeypatch.setattr(db, "_away", time.monotonic() - quota.LIVING_SECONDS)
+    assert quota.sweep() == 0
+    UsageEvent.objects.update(expires=clock.now() - timedelta(seconds=1))
+    assert quota.sweep() == 1
 
 
 @pytest.mark.django_db

@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 Message = MutableMapping[str, Any]
 FLUSH_SECONDS = 5.0
 LAST_WORDS_SECONDS = 2.0  # before the grace ends: time to send the error event and settle
+SETTLE_SECONDS = 8.0  # after the last request; longer only where the database is away
 _tasks: list[asyncio.Task[None]] = []
 
 
@@ -46,7 +47,7 @@ async def stop() -> None:
         task.cancel()
     await asyncio.gather(*_tasks, return_exceptions=True)
     _tasks.clear()
-    await chat.settled()
+    await chat.settled(SETTLE_SECONDS)
     await _unless_away(in_database(availability.flush))
     await asyncio.to_thread(embedded.stop)
     await asyncio.to_thread(local.local_model.stop)
