@@ -23,8 +23,8 @@ class Verdict:
     retry_after: int
 
 
-_SCRIPT = """
-local now, window, limit, count = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
+_SCRIPT = f"""{shared.NOW}
+local window, limit, count = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - window)
 local held = redis.call('ZCARD', KEYS[1])
 local allowed = held < limit
@@ -33,8 +33,8 @@ if allowed and count ~= '' then
   redis.call('PEXPIRE', KEYS[1], math.ceil(window * 1000))
   held = held + 1
 end
-local oldest = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2]
-return {allowed and 1 or 0, held, oldest or tostring(now)}
+local oldest = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2] or now
+return {{allowed and 1 or 0, held, tostring(oldest + window - now)}}
 """
 _FORGET = "return redis.call('DEL', KEYS[1])"
 _GIVE_BACK = "return redis.call('ZPOPMAX', KEYS[1])"
@@ -96,15 +96,14 @@ def give_back(key: str) -> None:
 def _look(key: str, limit: int, seconds: int, count: str) -> Verdict:
     if not limit:
         return Verdict(True, 0, 0)
+    args = [seconds, limit, count]
+    allowed, held, wait = shared.run(_SCRIPT, f"rate:{key}", args, lambda: _look_here(key, limit, seconds, bool(count)))
+    return Verdict(bool(allowed), max(0, limit - held), 0 if allowed else max(1, math.ceil(float(wait))))
+
+
+def _look_here(key: str, limit: int, seconds: int, count: bool) -> tuple[bool, int, float]:
+    """(allowed?, hits in the window, seconds until its oldest leaves it)"""
     now = time.time()
-    allowed, held, oldest = shared.run(
-        _SCRIPT, f"rate:{key}", [now, seconds, limit, count], lambda: _look_here(key, limit, seconds, now, bool(count))
-    )
-    wait = max(1, math.ceil(float(oldest) + seconds - now))
-    return Verdict(bool(allowed), max(0, limit - held), 0 if allowed else wait)
-
-
-def _look_here(key: str, limit: int, seconds: int, now: float, count: bool) -> tuple[bool, int, float]:
     with _lock:
         hits = _hits.setdefault(key, deque())
         while hits and hits[0] <= now - seconds:
@@ -114,10 +113,10 @@ def _look_here(key: str, limit: int, seconds: int, now: float, count: bool) -> t
             hits.append(now)
         if not hits:
             del _hits[key]
-            return allowed, 0, now
+            return allowed, 0, seconds
         if len(_hits) > 50_000:
             _drop_stale(now)
-        return allowed, len(hits), hits[0]
+        return allowed, len(hits), hits[0] + seconds - now
 
 
 def _drop_stale(now: float) -> None:

@@ -1,7 +1,7 @@
 """Short-lived counters that all processes share: in Redis where REDIS_URL is set, else in this process.
 
 Redis is for rates, slots and queues, never the truth about tokens. While it is away each process counts for itself, and tries it
-again every second.
+again every second. What is shared is timed by Redis's clock alone, for those of two machines never agree.
 """
 
 from __future__ import annotations
@@ -18,6 +18,10 @@ from django.conf import settings
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 RETRY_SECONDS = 1.0
+NOW = """
+local clock = redis.call('TIME')
+local now = clock[1] + clock[2] / 1000000
+"""  # the beginning of a script that needs the time
 
 
 @cache

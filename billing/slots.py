@@ -16,16 +16,16 @@ from billing import shared
 LEASE_SECONDS = 30
 WAIT_SECONDS = 5  # a waiting request that has not asked for this long has gone
 
-# held: member -> lease end; waiting: member -> its rank; seen: member -> last asked
-_ENTER = """
-local now, capacity, member, rank, wait = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4]), ARGV[5] == '1'
+# held: member -> lease end; waiting: member -> its rank, which its first try gives it; seen: member -> last asked
+_ENTER = f"""{shared.NOW}
+local capacity, member, waited, wait = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), ARGV[4] == '1'
 local held, waiting, seen = KEYS[1], KEYS[1] .. ':waiting', KEYS[1] .. ':seen'
 redis.call('ZREMRANGEBYSCORE', held, '-inf', now)
-for _, gone in ipairs(redis.call('ZRANGEBYSCORE', seen, '-inf', now - tonumber(ARGV[7]))) do
+for _, gone in ipairs(redis.call('ZRANGEBYSCORE', seen, '-inf', now - {WAIT_SECONDS})) do
   redis.call('ZREM', waiting, gone)
   redis.call('ZREM', seen, gone)
 end
-redis.call('ZADD', waiting, rank, member)
+redis.call('ZADD', waiting, 'NX', now - waited, member)
 redis.call('ZADD', seen, now, member)
 local position = redis.call('ZRANK', waiting, member) + 1
 local free = capacity - redis.call('ZCARD', held)
@@ -34,8 +34,8 @@ if enters or not wait then
   redis.call('ZREM', waiting, member)
   redis.call('ZREM', seen, member)
 end
-if enters then redis.call('ZADD', held, now + tonumber(ARGV[6]), member) end
-for _, key in ipairs({held, waiting, seen}) do redis.call('EXPIRE', key, 120) end
+if enters then redis.call('ZADD', held, now + {LEASE_SECONDS}, member) end
+for _, key in ipairs({{held, waiting, seen}}) do redis.call('EXPIRE', key, 120) end
 if enters then return 0 end
 return position
 """
@@ -44,8 +44,8 @@ redis.call('ZREM', KEYS[1], ARGV[1])
 redis.call('ZREM', KEYS[1] .. ':waiting', ARGV[1])
 return redis.call('ZREM', KEYS[1] .. ':seen', ARGV[1])
 """
-_RENEW = """
-if redis.call('ZSCORE', KEYS[1], ARGV[1]) then redis.call('ZADD', KEYS[1], tonumber(ARGV[2]), ARGV[1]) end
+_RENEW = f"""{shared.NOW}
+redis.call('ZADD', KEYS[1], 'XX', now + {LEASE_SECONDS}, ARGV[1])
 return redis.call('EXPIRE', KEYS[1], 120)
 """
 
@@ -71,7 +71,7 @@ def enter(name: str, capacity: int, member: str, *, head_start: float = 0, came:
         return 0
     now = time.time()
     rank = (now if came is None else came) - head_start
-    args = [now, capacity, member, rank, int(wait), LEASE_SECONDS, WAIT_SECONDS]
+    args = [capacity, member, now - rank, int(wait)]
     return int(shared.run(_ENTER, f"slots:{name}", args, lambda: _enter_here(name, capacity, member, rank, wait, now)))
 
 
@@ -89,12 +89,11 @@ def leave(name: str, member: str) -> None:
 
 def renew(name: str, member: str) -> None:
     """Hold the place for another LEASE_SECONDS."""
-    end = time.time() + LEASE_SECONDS
     with _lock:
         place = _places.get(name)
         if place is not None and member in place.held:
-            place.held[member] = end
-    shared.run(_RENEW, f"slots:{name}", [member, end], lambda: None)
+            place.held[member] = time.time() + LEASE_SECONDS
+    shared.run(_RENEW, f"slots:{name}", [member], lambda: None)
 
 
 def _enter_here(name: str, capacity: int, member: str, rank: float, wait: bool, now: float) -> int:

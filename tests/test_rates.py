@@ -8,8 +8,10 @@ import pytest
 import redis
 
 from billing import rates, shared
+from tests.clocks import ahead, later
 
 STORES = ["process", *(["redis"] if os.environ.get("REDIS_URL") else [])]
+APART = [(store, seconds) for store in STORES for seconds in ([3600, -3600] if store == "redis" else [0])]  # a process has one clock
 
 
 @pytest.fixture(params=STORES)
@@ -30,16 +32,24 @@ def test_it_allows_so_many_in_a_window(store: str) -> None:
 
 
 def test_it_rolls(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 1_000_000.0
-    monkeypatch.setattr(rates.time, "time", lambda: now)
     assert rates.hit("test:b", 2, 60).allowed
-    now += 30
+    later(monkeypatch, 30)
     assert rates.hit("test:b", 2, 60).allowed
-    now += 29
+    later(monkeypatch, 29)
     assert not rates.hit("test:b", 2, 60).allowed
-    now += 1
+    later(monkeypatch, 1)
     assert rates.hit("test:b", 2, 60).allowed
     assert not rates.hit("test:b", 2, 60).allowed
+
+
+@pytest.mark.parametrize(("store", "seconds"), APART, indirect=["store"])
+def test_machines_whose_clocks_disagree_count_together(store: str, seconds: float) -> None:
+    assert rates.hit("test:g", 2).allowed
+    with ahead(seconds):
+        assert rates.hit("test:g", 2).allowed
+        there = rates.hit("test:g", 2)
+    here = rates.hit("test:g", 2)
+    assert [(verdict.allowed, 59 <= verdict.retry_after <= 60) for verdict in (here, there)] == [(False, True)] * 2
 
 
 def test_it_looks_without_counting(store: str) -> None:
