@@ -1,64 +1,101 @@
-"""Circuit breakers: what failed five times in 30 s is left alone for 15 s; then one request may try it."""
+"""Circuit breakers: what mostly fails is left alone for 15 s; then one request at a time may try it."""
 
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import defaultdict, deque
 from dataclasses import dataclass, field
 
 FAILURES = 5
+SHARE = 0.5
 WINDOW_SECONDS = 30.0
+WINDOW_OUTCOMES = 20  # under load the newest ones speak: what is gone opens within ten failures, however well it did just before
 OPEN_SECONDS = 15.0
 
 
-@dataclass
+@dataclass(slots=True)
 class Breaker:
-    """closed ─5 failures in 30 s─▶ open ─15 s─▶ one probe ─▶ closed, or open again."""
+    """closed ─5 failures in 30 s, in a row or half of the outcomes─▶ open ─15 s─▶ one probe ─▶ closed, or open again.
 
-    failures: deque[float] = field(default_factory=lambda: deque(maxlen=FAILURES))
-    open_until: float = 0.0
-    probing_until: float = 0.0
+    Once it is open only probes are listened to: a request that was let through before it opened tells old news.
+    """
+
+    outcomes: deque[tuple[float, bool]] = field(default_factory=lambda: deque(maxlen=WINDOW_OUTCOMES))  # (when, did it work?)
+    open_until: float = 0.0  # 0 = closed; each probe puts it off
+    probes: list[str] = field(default_factory=list)  # the requests let through since it opened, newest last
 
     def allows(self, now: float) -> bool:
         """May a request try it now?"""
-        return not self.open_until or now >= max(self.open_until, self.probing_until)
+        return not self.open_until or now >= self.open_until
 
-    def probe(self, now: float) -> None:
+    def probe(self, now: float, request: str) -> None:
         """A request tries it: where it is open, that is the one probe. One that never reports back blocks no longer than a new opening."""
         if self.open_until:
-            self.probing_until = now + OPEN_SECONDS
-
-    def failed(self, now: float) -> None:
-        self.failures.append(now)
-        probe_failed = bool(self.open_until)
-        if probe_failed or (len(self.failures) == FAILURES and now - self.failures[0] <= WINDOW_SECONDS):
+            self.probes.append(request)
             self.open_until = now + OPEN_SECONDS
-            self.probing_until = 0.0
+
+    def succeeded(self, now: float, request: str) -> None:
+        if not self.open_until:
+            self.outcomes.append((now, True))
+        elif request in self.probes:
+            self._set(0.0)
+
+    def failed(self, now: float, request: str) -> None:
+        if self.open_until:
+            if request in self.probes:
+                self._set(now + OPEN_SECONDS)
+            return
+        self.outcomes.append((now, False))
+        if self._fails(now):
+            self._set(now + OPEN_SECONDS)
+
+    def give_back(self, now: float, request: str) -> None:
+        """That request says nothing more: where it is the probe that others wait for, the next one may try at once."""
+        if request in self.probes:
+            if request == self.probes[-1]:
+                self.open_until = now
+            self.probes.remove(request)
+
+    def _fails(self, now: float) -> bool:
+        recent = [worked for at, worked in self.outcomes if now - at <= WINDOW_SECONDS]
+        failures = recent.count(False)
+        return failures >= FAILURES and (failures >= SHARE * len(recent) or not any(recent[-FAILURES:]))
+
+    def _set(self, open_until: float) -> None:
+        self.open_until = open_until
+        self.outcomes.clear()
+        self.probes.clear()
 
 
 class Breakers:
-    """The breakers of one process: one a provider (is it there at all?) and one a model."""
+    """The breakers of one process: one a provider (is it there at all?) and one a model. A request is known by its id."""
 
     def __init__(self) -> None:
-        self._breakers: dict[str, Breaker] = {}
+        self._breakers: defaultdict[str, Breaker] = defaultdict(Breaker)
 
-    def allow(self, *names: str) -> bool:
-        """May all of these be asked now? Where one was open, a yes makes this request its one probe."""
+    def allow(self, request: str, *names: str) -> bool:
+        """May all of these be asked now? Where one was open, a yes makes this request its one probe: it gives back in the end."""
         now = time.monotonic()
         found = [self._breakers[name] for name in names if name in self._breakers]
         if not all(breaker.allows(now) for breaker in found):
             return False
         for breaker in found:
-            breaker.probe(now)
+            breaker.probe(now, request)
         return True
 
-    def succeeded(self, *names: str) -> None:
-        """Closed again: forget what failed."""
+    def succeeded(self, request: str, *names: str) -> None:
+        now = time.monotonic()
         for name in names:
-            self._breakers.pop(name, None)
+            self._breakers[name].succeeded(now, request)
 
-    def failed(self, name: str) -> None:
-        self._breakers.setdefault(name, Breaker()).failed(time.monotonic())
+    def failed(self, request: str, name: str) -> None:
+        self._breakers[name].failed(time.monotonic(), request)
+
+    def give_back(self, request: str, *names: str) -> None:
+        """The request is through with these. Where it was a probe and said nothing about their health, the next request is one."""
+        for name in names:
+            if name in self._breakers and self._breakers[name].probes:
+                self._breakers[name].give_back(time.monotonic(), request)
 
     def clear(self) -> None:
         self._breakers.clear()

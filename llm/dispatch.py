@@ -103,7 +103,7 @@ async def answer(
             begun = False
             started = time.monotonic()
             try:
-                if not breakers.allow(route.provider.slug, route.model_id):
+                if not breakers.allow(dispatch.request_id, route.provider.slug, route.model_id):
                     dispatch.note(route, started, 0, "breaker_open")
                     break
                 async with aclosing(_ask(dispatch, route, request, share)) as events:
@@ -129,8 +129,10 @@ async def answer(
                     break
                 if time.monotonic() + pause >= dispatch.deadline:
                     break
+                breakers.give_back(dispatch.request_id, route.provider.slug, route.model_id)  # before the pause, not after it
                 await asyncio.sleep(pause)
             finally:
+                breakers.give_back(dispatch.request_id, route.provider.slug, route.model_id)
                 await _leave_gate(dispatch)
     if unsupported is not None and last is None:
         raise InvalidRequest(unsupported.message, field=unsupported.field) from unsupported
@@ -177,7 +179,7 @@ async def _ask(dispatch: Dispatch, route: ModelEntry, request: ChatRequest, shar
                 finish = event
             else:
                 yield event
-    breakers.succeeded(provider.slug, route.model_id)
+    breakers.succeeded(dispatch.request_id, provider.slug, route.model_id)
     dispatch.note(route, started, 200, "ok")
     availability.record(route.model_id, provider.slug, True, None if first is None else round(first * 1000), "")
     yield finish or Finish()
@@ -211,9 +213,9 @@ def _learn(dispatch: Dispatch, route: ModelEntry, error: UpstreamError, started:
         return
     availability.record(route.model_id, route.provider.slug, False, None, error.code)
     if error.code in ("connect", "timeout") and not begun:
-        breakers.failed(route.provider.slug)
+        breakers.failed(dispatch.request_id, route.provider.slug)
     if error.code in ("connect", "timeout", "upstream_error", "invalid_answer", "incomplete"):
-        breakers.failed(route.model_id)
+        breakers.failed(dispatch.request_id, route.model_id)
 
 
 def _pause(turn: int, error: UpstreamError) -> float | None:

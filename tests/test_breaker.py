@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,10 +13,11 @@ import httpx
 import pytest
 
 from accounts.models import User
+from llm import chat
 from llm.breaker import Breakers
 from tests.fakes.upstream import Answer, FakeUpstream, Gate
 from tests.server import LiveServer
-from tests.wired import STAND_IN, Wired, ask, oracle
+from tests.wired import STAND_IN, Wired, ask, at_rest, oracle
 
 UNAVAILABLE = (503, "upstream_unavailable")
 
@@ -93,11 +95,144 @@ def test_p13_a_model_that_is_closed_off_takes_no_probe_of_its_provider(wired: Wi
     for name, ahead in (("provider", 0.0), ("model", 10.0)):
         clock.ahead = ahead
         for _ in range(5):
-            known.failed(name)
+            known.failed("r", name)
     clock.ahead = 16.0
-    assert not known.allow("provider", "model")
-    assert known.allow("provider", "another model")
-    assert not known.allow("provider", "another model")
+    assert not known.allow("r", "provider", "model")
+    assert known.allow("s", "provider", "another model")
+    assert not known.allow("t", "provider", "another model")
+
+
+def test_p13_what_fails_every_second_time_opens_too(http: httpx.Client, live: LiveServer, upstream: FakeUpstream, wired: Wired) -> None:
+    upstream.enqueue(*[Answer(fault="503"), Answer(["Hi"])] * 5, model=wired.native_id)
+    assert [ask(http, wired.model_id).outcome for _ in range(4)] == [(200, "")] * 4
+    assert outcomes(ask(http, wired.model_id)) == ["upstream_error", "breaker_open"]
+    assert len(upstream.chats) == 9
+    oracle(live, upstream)
+
+
+@pytest.mark.parametrize(
+    ("history", "opens"),
+    [
+        ("FFFF", False),
+        ("FFFFF", True),
+        ("SFSFSFSFSF", True),
+        ("SSF" * 30, False),
+        ("SSSSF" * 30, False),
+        ("S" * 100 + "FFFFF", True),  # it is gone, however well it did
+        ("S" * 100 + "FFS" * 4 + "F", False),
+        ("S" * 100 + "FFS" * 4 + "FF", True),
+        ("FFFF" + "." * 31 + "F", False),
+        (("S" * 20 + "." * 31) * 2 + "SFSFSFSFSF", True),
+        ("F........" * 10, False),  # five in 30 s they are not
+    ],
+)
+def test_p13_it_opens_at_five_failures_that_are_all_or_half(wired: Wired, clock: Clock, history: str, opens: bool) -> None:
+    """S: one works, F: one fails, dot: a second goes by."""
+    known = Breakers()
+    for event in history:
+        assert known.allow("r", "model")
+        if event == "F":
+            known.failed("r", "model")
+        elif event == "S":
+            known.succeeded("r", "model")
+        else:
+            clock.ahead += 1
+    assert known.allow("r", "model") is not opens
+
+
+def test_p13_only_probes_are_listened_to_while_it_is_open(wired: Wired, clock: Clock) -> None:
+    known = Breakers()
+    assert known.allow("early", "model")
+    for _ in range(5):
+        known.failed("r", "model")
+    known.succeeded("early", "model")
+    assert not known.allow("r", "model")
+    clock.ahead = 14
+    known.failed("early", "model")
+    clock.ahead = 15.1
+    assert known.allow("probe", "model")
+    known.failed("early", "model")
+    known.succeeded("early", "model")
+    known.give_back("early", "model")
+    assert not known.allow("r", "model")
+    known.succeeded("probe", "model")
+    assert [known.allow(request, "model") for request in "rs"] == [True, True]
+
+
+def test_p13_a_probe_that_takes_long_holds_nobody_up_and_still_counts(wired: Wired, clock: Clock) -> None:
+    known = Breakers()
+    for _ in range(5):
+        known.failed("r", "model")
+    clock.ahead = 16
+    assert known.allow("slow", "model")
+    clock.ahead = 32
+    assert known.allow("next", "model")
+    assert not known.allow("r", "model")
+    known.succeeded("slow", "model")
+    assert [known.allow(request, "model") for request in "rs"] == [True, True]
+
+
+@pytest.mark.parametrize("answer", [Answer(status=429, headers={"Retry-After": "60"}), Answer(fault="401"), Answer(status=400)])
+def test_p13_a_probe_that_says_nothing_leaves_its_place_to_the_next(
+    http: httpx.Client, live: LiveServer, upstream: FakeUpstream, wired: Wired, clock: Clock, answer: Answer
+) -> None:
+    half_open(http, upstream, wired, clock)
+    upstream.always(answer, model=wired.native_id)
+    for _ in range(2):
+        assert "breaker_open" not in outcomes(ask(http, wired.model_id))
+    upstream.always(Answer(["Hi"]), model=wired.native_id)
+    assert [ask(http, wired.model_id).outcome for _ in range(2)] == [(200, "")] * 2
+    oracle(live, upstream)
+
+
+def test_p13_a_probe_leaves_its_place_while_it_pauses(
+    http: httpx.Client, live: LiveServer, upstream: FakeUpstream, wired: Wired, clock: Clock
+) -> None:
+    half_open(http, upstream, wired, clock)
+    upstream.enqueue(Answer(status=429, headers={"Retry-After": "2"}), model=wired.native_id)
+    upstream.always(Answer(["Hi"]), model=wired.native_id)
+    probes: list[Any] = []
+    probe = threading.Thread(target=lambda: probes.append(ask(http, wired.model_id)))
+    probe.start()
+    live.run(tried_in_vain())
+    assert ask(http, wired.model_id).outcome == (200, "")
+    assert not probes
+    probe.join(10)
+    assert probes[0].outcome == (200, "")
+    oracle(live, upstream)
+
+
+def test_p13_a_client_that_leaves_leaves_its_probe_to_the_next(
+    http: httpx.Client, live: LiveServer, upstream: FakeUpstream, wired: Wired, clock: Clock
+) -> None:
+    half_open(http, upstream, wired, clock)
+    gate = Gate()
+    upstream.always(Answer(["Hi", " there"], gate=gate, gate_after=1), model=wired.native_id)
+    body = {"message": "Hi", "model": wired.model_id, "substitution": "strict", "stream": True}
+    with http.stream("POST", "/v1/client/chat", json=body) as response:
+        lines = response.iter_lines()
+        assert next(lines) == "event: delta"
+        assert outcomes(ask(http, wired.model_id)) == ["breaker_open"]
+    at_rest(live)
+    gate.set()
+    upstream.always(Answer(["Hi"]), model=wired.native_id)
+    assert [ask(http, wired.model_id).outcome for _ in range(2)] == [(200, "")] * 2
+    oracle(live, upstream)
+
+
+def half_open(http: httpx.Client, upstream: FakeUpstream, wired: Wired, clock: Clock) -> None:
+    """After five failures and 15 s."""
+    upstream.always(Answer(fault="503"), model=wired.native_id)
+    for _ in range(2):
+        ask(http, wired.model_id)
+    assert outcomes(ask(http, wired.model_id)) == ["breaker_open"]
+    clock.ahead = 15.1
+
+
+async def tried_in_vain() -> None:
+    """Until a running request has one try behind it."""
+    while not any(running.dispatch.attempts for running in chat.running.values()):
+        await asyncio.sleep(0.005)
 
 
 @pytest.fixture
