@@ -26,6 +26,8 @@ _thread = threading.local()
 _lock = threading.Lock()
 _threads: ThreadPoolExecutor | None = None
 _away = float("-inf")  # when it was last found away, by time.monotonic()
+_down = False  # no connection could be made: one thread tries at a time, and whoever needs another is refused at once
+_trying = threading.Lock()
 
 
 def _executor() -> ThreadPoolExecutor:
@@ -39,17 +41,23 @@ def _executor() -> ThreadPoolExecutor:
 
 def guarded(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run it here; a database that is away is ServiceUnavailable, and its connection is dropped so that the next call makes a new one."""
-    global _away
+    global _away, _down
     try:
-        return function(*args, **kwargs)
+        result = function(*args, **kwargs)
     except (OperationalError, InterfaceError) as error:
-        _away = time.monotonic()
+        _away, _down = time.monotonic(), connection.connection is None
         connection.close()
-        raise ServiceUnavailable(headers={"Retry-After": "5"}) from error
+        raise _unavailable() from error
     except DatabaseError:
         if not connection.in_atomic_block:
             connection.close_if_unusable_or_obsolete()
         raise
+    _down = False
+    return result
+
+
+def _unavailable() -> ServiceUnavailable:
+    return ServiceUnavailable(headers={"Retry-After": "5"})
 
 
 def away_within(seconds: float) -> bool:
@@ -69,11 +77,16 @@ def _hop(language: str | None, function: Callable[P, T], *args: P.args, **kwargs
     if now - getattr(_thread, "used", now) > IDLE_SECONDS and connection.connection is not None and not connection.is_usable():
         connection.close()
     translation.activate(language or settings.LANGUAGE_CODE)
+    tries = _down and connection.connection is None
+    if tries and not _trying.acquire(blocking=False):
+        raise _unavailable()
     try:
         return guarded(function, *args, **kwargs)
     except StopIteration as error:
         raise RuntimeError("StopIteration in database work") from error  # a Future cannot hold one: its waiter would wait for ever
     finally:
+        if tries:
+            _trying.release()
         _thread.used = time.monotonic()
 
 
