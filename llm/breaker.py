@@ -24,15 +24,10 @@ class Breaker:
     open_until: float = 0.0  # 0 = closed; each probe puts it off
     probes: list[str] = field(default_factory=list)  # the requests let through since it opened, newest last
 
-    def allows(self, now: float) -> bool:
-        """May a request try it now?"""
-        return not self.open_until or now >= self.open_until
-
     def probe(self, now: float, request: str) -> None:
-        """A request tries it: where it is open, that is the one probe. One that never reports back blocks no longer than a new opening."""
-        if self.open_until:
-            self.probes.append(request)
-            self.open_until = now + OPEN_SECONDS
+        """A request tries it while it is open: the one probe. One that never reports back blocks no longer than a new opening."""
+        self.probes.append(request)
+        self.open_until = now + OPEN_SECONDS
 
     def succeeded(self, now: float, request: str) -> None:
         if not self.open_until:
@@ -75,9 +70,11 @@ class Breakers:
 
     def allow(self, request: str, *names: str) -> bool:
         """May all of these be asked now? Where one was open, a yes makes this request its one probe: it gives back in the end."""
+        found = [self._breakers[name] for name in names if self._breakers[name].open_until]
+        if not found:
+            return True
         now = time.monotonic()
-        found = [self._breakers[name] for name in names if name in self._breakers]
-        if not all(breaker.allows(now) for breaker in found):
+        if any(now < breaker.open_until for breaker in found):
             return False
         for breaker in found:
             breaker.probe(now, request)
@@ -94,7 +91,7 @@ class Breakers:
     def give_back(self, request: str, *names: str) -> None:
         """The request is through with these. Where it was a probe and said nothing about their health, the next request is one."""
         for name in names:
-            if name in self._breakers and self._breakers[name].probes:
+            if self._breakers[name].probes:
                 self._breakers[name].give_back(time.monotonic(), request)
 
     def clear(self) -> None:
