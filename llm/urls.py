@@ -5,10 +5,15 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, path
 
 from billing.schema import documented
-from llm import doors, views, views_status, views_usage
+from llm import doors, pages, views, views_status, views_usage
 from llm.schema import ChatSchema, QuoteSchema
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("", pages.start, name="start"),
+    path("models", pages.models, name="models"),
+    path("models/<path:model_id>", pages.model, name="model"),
+    path("status", pages.status, name="status"),
+    path("prices", pages.prices, name="prices"),
     path("v1/client/models", views.ModelsView.as_view(), name="client-models"),
     path("v1/client/models/availability", views_status.AvailabilityView.as_view(), name="models-availability"),
     path("v1/client/ollama/status", views_status.OllamaStatusView.as_view(), name="ollama-status"),

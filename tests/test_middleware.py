@@ -13,6 +13,7 @@ def test_it_takes_both_spellings_without_a_redirect(client: Client, path: str) -
     assert client.get(path).status_code == 200
 
 
+@pytest.mark.django_db
 @pytest.mark.parametrize("path", ["/accounts/login", "/accounts/login/"])
 def test_pages_too(client: Client, path: str) -> None:
     assert client.get(path).status_code == 200
@@ -41,6 +42,7 @@ def test_the_api_speaks_english_unless_german_is_preferred(accept: str, language
     assert api_language(accept) == language
 
 
+@pytest.mark.django_db
 @pytest.mark.parametrize(("accept", "language"), [("", "de"), ("fr", "de"), ("en-US,en;q=0.9", "en"), ("de,en;q=0.5", "de")])
 def test_pages_are_german_first(client: Client, accept: str, language: str) -> None:
     answer = client.get("/accounts/login/", headers={"Accept-Language": accept})

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from allauth.account.decorators import secure_admin_login
+from csp import constants as csp
+from csp.decorators import csp_update
 from django.contrib import admin
 from django.urls import include, path
-from django.views.generic import RedirectView
+from django.views.i18n import set_language
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 
 from billing.schema import documented
-from triforce import schema, views
+from triforce import pages, schema, views
 
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 
@@ -18,13 +20,17 @@ handler403 = views.forbidden
 handler404 = views.not_found
 handler500 = views.server_error
 
+inline_styles = csp_update({"style-src": [csp.UNSAFE_INLINE]})  # Swagger's page cannot do without; it has no script of ours
+
 urlpatterns = [
-    path("", RedirectView.as_view(pattern_name="docs"), name="start"),
+    path("appearance", pages.appearance, name="appearance"),
+    path("language", set_language, name="set_language"),
+    path("pages/<slug:slug>", pages.text, name="text"),
     path("health", documented(views.health, schema.HealthSchema), name="health"),
     path("healthz", documented(views.healthz, schema.HealthzSchema), name="healthz"),
     path("readyz", documented(views.ready, schema.ReadySchema), name="ready"),
     path("openapi.json", SpectacularJSONAPIView.as_view(), name="schema"),
-    path("docs", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
+    path("docs", inline_styles(SpectacularSwaggerSplitView.as_view(url_name="schema")), name="docs"),
     path("admin/", admin.site.urls),
     path("accounts/", include("allauth.urls")),
     path("", include("accounts.urls")),

@@ -16,7 +16,7 @@ from redis import RedisError
 
 from accounts.errors import NotFound
 from billing.errors import InvalidRequest, ServiceUnavailable
-from triforce import drain
+from triforce import drain, pages
 from triforce.errors import RETRY_AFTER, Forbidden, InternalError, json_response
 from triforce.paths import is_api
 
@@ -93,11 +93,11 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return json_response(Forbidden()) if is_api(request.path_info) else defaults.permission_denied(request, exception)
+    return json_response(Forbidden()) if is_api(request.path_info) else pages.forbidden(request)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return json_response(NotFound()) if is_api(request.path_info) else defaults.page_not_found(request, exception)
+    return json_response(NotFound()) if is_api(request.path_info) else pages.not_found(request)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

@@ -1,0 +1,123 @@
+"""The pages about models: the catalogue, one model, how they do, and what a tier costs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.core.paginator import Page, Paginator
+from django.db.models import Count, Q
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_safe
+
+from billing.models import Tier
+from billing.tiers import all_tiers, guest_tier, tier_for
+from llm.catalogue import ModelEntry, catalogue, is_on, models_for
+from llm.models import LanguageModel, Provider, Status
+from llm.persona import saying
+
+PAGE = 48
+CAPABILITIES = (
+    ("chat", _("Chat")),
+    ("vision", _("Sees pictures")),
+    ("tools", _("Calls tools")),
+    ("reasoning", _("Reasons")),
+    ("json", _("Answers in JSON")),
+    ("embedding", _("Embeds")),
+)
+ORDERS = {
+    "": (_("As we recommend"), None),
+    "name": (_("By name"), lambda entry: entry.name.casefold()),
+    "context": (_("Longest context first"), lambda entry: -(entry.context_window or 0)),
+}
+
+
+class ModelFilter(forms.Form):
+    """What the catalogue is narrowed by; nonsense in the address narrows nothing."""
+
+    q = forms.CharField(label=_("Name"), required=False, max_length=200, widget=forms.TextInput({"type": "search"}))
+    provider = forms.ChoiceField(label=_("Provider"), required=False)
+    capability = forms.ChoiceField(label=_("Can"), required=False, choices=CAPABILITIES)
+    tier = forms.ChoiceField(label=_("In the tier"), required=False)
+    order = forms.ChoiceField(label=_("Order"), required=False, choices=[(name, label) for name, (label, _key) in ORDERS.items()])
+
+    def __init__(self, data: Any) -> None:
+        super().__init__(data, auto_id="filter_%s")
+        on = [provider for provider in catalogue.get().providers if is_on(provider)]
+        self.fields["provider"].choices = [("", _("All")), *((provider.slug, provider.name) for provider in on)]  # type: ignore[attr-defined]
+        self.fields["tier"].choices = [("", _("Any")), *((tier.slug, tier.name) for tier in all_tiers())]  # type: ignore[attr-defined]
+
+    def found(self) -> list[ModelEntry]:
+        """The models that fit, in the order asked for."""
+        self.is_valid()
+        asked = self.cleaned_data
+        tier = next((tier for tier in all_tiers() if tier.slug == asked.get("tier")), all_tiers()[-1])
+        entries = models_for(tier, capability=asked.get("capability") or "chat", provider=asked.get("provider"), q=asked.get("q"))
+        _label, key = ORDERS[asked.get("order", "")]
+        return entries if key is None else sorted(entries, key=key)
+
+
+@require_safe
+def models(request: HttpRequest) -> HttpResponse:
+    """GET /models"""
+    form = ModelFilter(request.GET or {"capability": "chat"})
+    page = Paginator(form.found(), PAGE).get_page(request.GET.get("page"))
+    total = len(models_for(all_tiers()[-1]))
+    return render(request, "pages/models.html", {"form": form, "page": _with_rows(page), "total": total, "saying": saying("missing")})
+
+
+def _with_rows(page: Page[Any]) -> Page[Any]:
+    """The page with rows in place of entries: they know how a model does at the moment."""
+    ids = [entry.model_id for entry in page.object_list]
+    rows = LanguageModel.objects.filter(model_id__in=ids).select_related("provider", "min_tier").in_bulk(field_name="model_id")
+    page.object_list = [rows[model_id] for model_id in ids if model_id in rows]
+    return page
+
+
+@require_safe
+def model(request: HttpRequest, model_id: str) -> HttpResponse:
+    """GET /models/<id>"""
+    row = LanguageModel.objects.filter(model_id=model_id, enabled=True, provider__enabled=True)
+    found = row.select_related("provider", "min_tier", "price").first()
+    if found is None:
+        raise Http404
+    return render(request, "pages/model.html", {"model": found, "origin": request.build_absolute_uri("/").rstrip("/")})
+
+
+@require_safe
+def status(request: HttpRequest) -> HttpResponse:
+    """GET /status: the providers that are on, and the models in trouble."""
+    counted = Count("models", filter=Q(models__enabled=True, models__listed=True, models__missing_since=None))
+    providers = [row for row in Provider.objects.filter(enabled=True).annotate(count=counted) if is_on(row)]
+    troubled = LanguageModel.objects.filter(
+        enabled=True, listed=True, missing_since=None, provider__in=providers, status__in=(Status.DEGRADED, Status.OFFLINE)
+    ).order_by("-status_since")
+    return render(request, "pages/status.html", {"providers": providers, "troubled": troubled[:50]})
+
+
+@require_safe
+def prices(request: HttpRequest) -> HttpResponse:
+    """GET /prices"""
+    tiers = all_tiers()
+    context = {"tiers": tiers, "current": current_tier(request), "counts": [len(models_for(tier)) for tier in tiers]}
+    return render(request, "pages/prices.html", context)
+
+
+@require_safe
+def start(request: HttpRequest) -> HttpResponse:
+    """GET /: what this is."""
+    context = {
+        "models": len(models_for(all_tiers()[-1])),
+        "tiers": all_tiers(),
+        "current": current_tier(request),
+        "guest": guest_tier(),
+        "origin": request.build_absolute_uri("/").rstrip("/"),
+    }
+    return render(request, "pages/start.html", context)
+
+
+def current_tier(request: HttpRequest) -> Tier | None:
+    """The signed-in visitor's tier."""
+    return tier_for(request.user) if request.user.is_authenticated else None

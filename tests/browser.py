@@ -1,0 +1,58 @@
+"""A real Chromium for the tests of the pages."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, sync_playwright
+
+CHROMIUM = shutil.which("chromium") or ""
+# without these Chromium looks for its maker's servers by itself
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield browser
+        browser.close()
+
+
+class Watched:
+    """A page, and everything that went wrong on it."""
+
+    def __init__(self, page: Page, origin: str) -> None:
+        self.page = page
+        self.wrong: list[str] = []
+        page.on("console", lambda message: self._complains(message.type, message.text))
+        page.on("pageerror", lambda error: self.wrong.append(f"script: {error}"))
+        page.on("requestfailed", lambda request: self.wrong.append(f"failed: {request.url}"))
+        page.on("request", lambda request: self._stays(request.url, origin))
+
+    def _complains(self, kind: str, text: str) -> None:
+        if kind in ("error", "warning"):
+            self.wrong.append(f"console: {text}")
+
+    def _stays(self, url: str, origin: str) -> None:
+        if not url.startswith((origin, "data:", "blob:")):
+            self.wrong.append(f"left the origin: {url}")
+
+    def complaints(self) -> list[str]:
+        """What is wrong with the page as it stands: errors so far, what is wider than the screen, and what axe finds."""
+        wide = self.page.evaluate("document.documentElement.scrollWidth > innerWidth")
+        found: list[dict[str, Any]] = Axe().run(self.page).response["violations"]
+        axe = [f"axe: {one['id']} ({one['impact']}) at {[node['target'] for node in one['nodes']][:3]}" for one in found]
+        return [*self.wrong, *(["wider than the screen"] if wide else []), *axe]

@@ -1,0 +1,101 @@
+"""The pages in a real Chromium, narrow and wide, light and dark, German and English: nothing wrong, nothing from elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from accounts.models import User
+from tests.browser import CHROMIUM, Watched, chromium
+from tests.conftest import PASSWORD
+from tests.server import LiveServer
+
+pytestmark = pytest.mark.skipif(not CHROMIUM, reason="needs Debian's chromium")
+
+PUBLIC = ("/", "/models", "/models/ollama/ministral-3:14b", "/prices", "/status", "/pages/privacy", "/nosuch", "/docs",
+          "/accounts/login/", "/accounts/signup/", "/accounts/password/reset/")  # fmt: skip
+ACCOUNT = ("/accounts/email/", "/accounts/password/change/", "/accounts/2fa/", "/accounts/sessions/", "/accounts/logout/")
+LOOKS = [(390, "light", "de"), (1440, "light", "en"), (390, "dark", "en"), (1440, "dark", "de")]
+
+
+@pytest.fixture(autouse=True)
+def beside_a_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Playwright keeps an event loop in this thread, beside which Django's ORM would refuse to work."""
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture(params=LOOKS, ids=lambda look: "-".join(map(str, look)))
+def watched(request: pytest.FixtureRequest, live: LiveServer, browser: Browser) -> Iterator[Watched]:
+    width, scheme, language = request.param
+    context = browser.new_context(
+        viewport={"width": width, "height": 900}, color_scheme=scheme, locale=language, base_url=live.url, reduced_motion="reduce"
+    )
+    context.set_default_timeout(10_000)
+    yield Watched(context.new_page(), live.url)
+    context.close()
+
+
+def test_the_public_pages(watched: Watched) -> None:
+    for path in PUBLIC:
+        watched.page.goto(path)
+        excused = {"/nosuch": "404", "/docs": "axe: "}.get(path, "-")  # the page of /docs is Swagger's
+        wrong = [one for one in watched.complaints() if excused not in one]
+        assert not wrong, path
+        watched.wrong.clear()
+
+
+def test_somebody_signs_up_signs_in_and_looks_round(watched: Watched, make_user: Callable[..., User]) -> None:
+    user = make_user()
+    page = watched.page
+    page.goto("/accounts/login/")
+    page.locator("#id_login").fill(user.email)
+    page.locator("#id_password").fill("wrong")
+    page.locator("form button[type=submit]").first.click()
+    expect(page.locator(".notice.bad")).to_be_visible()
+    assert not watched.complaints()
+    page.locator("#id_login").fill(user.email)
+    page.locator("#id_password").fill(PASSWORD)
+    page.locator("form button[type=submit]").first.click()
+    expect(page.locator(".top .nav a[href='/accounts/email/']").first).to_be_attached()
+    for path in ACCOUNT:
+        page.goto(path)
+        assert not watched.complaints(), path
+
+
+def test_the_menu_opens_without_a_mouse(watched: Watched) -> None:
+    page = watched.page
+    page.goto("/")
+    page.keyboard.press("Tab")
+    expect(page.locator(".skip")).to_be_focused()
+    expect(page.locator(".skip")).to_be_in_viewport()
+    if page.viewport_size and page.viewport_size["width"] < 800:
+        page.locator(".menu summary").focus()
+        page.keyboard.press("Enter")
+        expect(page.locator(".menu .nav a").first).to_be_visible()
+        assert not watched.complaints()
+
+
+def test_the_look_and_the_language_stay(watched: Watched) -> None:
+    page = watched.page
+    page.goto("/prices")
+    page.locator("button[name=theme][value=dark]").click()
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    page.locator("button[name=language][value=en]").click()
+    expect(page.locator("html")).to_have_attribute("lang", "en")
+    page.goto("/models")
+    expect(page.locator("html[lang=en][data-theme=dark]")).to_be_attached()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(23, 19, 16)"
+
+
+def test_every_colour_and_size_is_a_token() -> None:
+    base = (Path(__file__).parent.parent / "triforce/static/triforce/base.css").read_text()
+    assert "#" not in base.replace("#ffffff", "", 1)  # the ground of a QR code is white in the dark, too

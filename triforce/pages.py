@@ -1,0 +1,73 @@
+"""The house's own pages: the operator's texts, how the pages look, and what an error says to a person."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.utils.functional import SimpleLazyObject
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.safestring import mark_safe
+from django.utils.translation import get_language
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
+from markdown_it import MarkdownIt
+
+from llm.persona import saying
+from triforce.models import Text
+
+THEMES = ("auto", "light", "dark")
+THEME_COOKIE = "theme"
+YEAR = 365 * 24 * 3600
+_markdown = MarkdownIt("commonmark", {"html": False}).enable("table")  # HTML in a text is text
+
+
+def portal(request: HttpRequest) -> dict[str, object]:
+    """For every template: the chosen look, and the texts that the footer leads to."""
+    theme = request.COOKIES.get(THEME_COOKIE, "")
+    return {"theme": theme if theme in THEMES else "auto", "texts": SimpleLazyObject(texts)}
+
+
+def texts() -> list[Text]:
+    """Every text once: in the visitor's language, else in the house's."""
+    found: dict[str, Text] = {}
+    for text in Text.objects.filter(language__in={get_language(), settings.LANGUAGE_CODE}).defer("body"):
+        if text.slug not in found or text.language == get_language():
+            found[text.slug] = text
+    return sorted(found.values(), key=lambda text: text.position)
+
+
+@require_safe
+def text(request: HttpRequest, slug: str) -> HttpResponse:
+    """GET /pages/<slug>"""
+    rows = {row.language: row for row in Text.objects.filter(slug=slug)}
+    found = rows.get(get_language() or "") or rows.get(settings.LANGUAGE_CODE)
+    if found is None:
+        raise Http404
+    return render(request, "pages/text.html", {"text": found, "html": mark_safe(_markdown.render(found.body))})
+
+
+@require_POST
+def appearance(request: HttpRequest) -> HttpResponse:
+    """POST /appearance: light, dark, or as the device has it. Kept in a cookie, so that no page flashes."""
+    back = request.POST.get("next", "")
+    response = HttpResponseRedirect(back if url_has_allowed_host_and_scheme(back, {request.get_host()}, request.is_secure()) else "/")
+    theme = request.POST.get("theme")
+    if theme in THEMES:
+        response.set_cookie(THEME_COOKIE, theme, max_age=YEAR, httponly=True, samesite="Lax", secure=settings.SESSION_COOKIE_SECURE)
+    return response
+
+
+def not_found(request: HttpRequest) -> HttpResponse:
+    """404 for a person."""
+    return _error(request, 404, _("There is nothing here"), _("The address is wrong, or what was here is gone."), "missing")
+
+
+def forbidden(request: HttpRequest) -> HttpResponse:
+    """403 for a person."""
+    return _error(request, 403, _("This is not for you"), _("Sign in with another account, or go back and try again."), "permission")
+
+
+def _error(request: HttpRequest, status: int, heading: str, words: str, situation: str) -> HttpResponse:
+    context = {"heading": heading, "words": words, "saying": saying(situation, request.path)}
+    return render(request, "pages/error.html", context, status=status)
