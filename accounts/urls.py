@@ -1,12 +1,17 @@
-"""/v1 of accounts. The trailing slash is taken too: triforce.middleware sees to it."""
+"""/v1 of accounts, and their pages. The trailing slash is taken too: triforce.middleware sees to it."""
 
 from __future__ import annotations
 
 from django.urls import path
 
+from accounts import pages
 from accounts.views import auth, clients, keys, own
 
 urlpatterns = [
+    path("account/keys", pages.own_keys, name="own_keys"),
+    path("account/keys/<int:key_id>", pages.own_key, name="own_key"),
+    path("account/devices", pages.own_devices, name="own_devices"),
+    path("account/devices/<uuid:device_id>", pages.own_device, name="own_device"),
     path("v1/auth/login", auth.LoginView.as_view(), name="login"),
     path("v1/auth/register", auth.RegisterView.as_view(), name="register"),
     path("v1/auth/logout", auth.LogoutView.as_view(), name="logout"),

@@ -17,7 +17,18 @@ pytestmark = pytest.mark.skipif(not CHROMIUM, reason="needs Debian's chromium")
 
 PUBLIC = ("/", "/models", "/models/ollama/ministral-3:14b", "/prices", "/status", "/pages/privacy", "/nosuch", "/docs",
           "/accounts/login/", "/accounts/signup/", "/accounts/password/reset/")  # fmt: skip
+OWN = ("/dashboard", "/receipts", "/account/keys", "/account/devices")
 ACCOUNT = ("/accounts/email/", "/accounts/password/change/", "/accounts/2fa/", "/accounts/sessions/", "/accounts/logout/")
+    "/dashboard",
+    "/receipts",
+    "/account/keys",
+    "/account/devices",
+    "/accounts/email/",
+    "/accounts/password/change/",
+    "/accounts/2fa/",
+    "/accounts/sessions/",
+    "/accounts/logout/",
+)
 LOOKS = [(390, "light", "de"), (1440, "light", "en"), (390, "dark", "en"), (1440, "dark", "de")]
 
 
@@ -53,7 +64,7 @@ def test_the_public_pages(watched: Watched) -> None:
         watched.wrong.clear()
 
 
-def test_somebody_signs_up_signs_in_and_looks_round(watched: Watched, make_user: Callable[..., User]) -> None:
+def test_somebody_signs_in_and_looks_round(watched: Watched, live: LiveServer, make_user: Callable[..., User]) -> None:
     user = make_user()
     page = watched.page
     page.goto("/accounts/login/")
@@ -65,10 +76,15 @@ def test_somebody_signs_up_signs_in_and_looks_round(watched: Watched, make_user:
     page.locator("#id_login").fill(user.email)
     page.locator("#id_password").fill(PASSWORD)
     page.locator("form button[type=submit]").first.click()
-    expect(page.locator(".top .nav a[href='/accounts/email/']").first).to_be_attached()
-    for path in ACCOUNT:
+    expect(page).to_have_url(f"{live.url}/dashboard")
+    for path in (*OWN, *ACCOUNT):
         page.goto(path)
         assert not watched.complaints(), path
+    page.goto("/account/keys")
+    page.locator("#id_name").fill("laptop")
+    page.locator("form.card button").click()
+    expect(page.locator(".secret")).to_contain_text("tf_live_")
+    assert not watched.complaints()
 
 
 def test_the_menu_opens_without_a_mouse(watched: Watched) -> None:
