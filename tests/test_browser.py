@@ -19,16 +19,6 @@ PUBLIC = ("/", "/models", "/models/ollama/ministral-3:14b", "/prices", "/status"
           "/accounts/login/", "/accounts/signup/", "/accounts/password/reset/")  # fmt: skip
 OWN = ("/dashboard", "/receipts", "/account/keys", "/account/devices")
 ACCOUNT = ("/accounts/email/", "/accounts/password/change/", "/accounts/2fa/", "/accounts/sessions/", "/accounts/logout/")
-    "/dashboard",
-    "/receipts",
-    "/account/keys",
-    "/account/devices",
-    "/accounts/email/",
-    "/accounts/password/change/",
-    "/accounts/2fa/",
-    "/accounts/sessions/",
-    "/accounts/logout/",
-)
 LOOKS = [(390, "light", "de"), (1440, "light", "en"), (390, "dark", "en"), (1440, "dark", "de")]
 
 
