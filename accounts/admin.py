@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as StockUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm
-from django.db.models import QuerySet
+from django.db.models import QuerySet, URLField
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
@@ -100,6 +100,7 @@ class ClientLogAdmin(ReadOnlyAdmin):
 
 @admin.register(ClientRelease)
 class ClientReleaseAdmin(admin.ModelAdmin):
+    formfield_overrides = {URLField: {"assume_scheme": "https"}}
     list_display = ("version", "platform", "build_date", "filename", "created")
     list_filter = ("platform",)
     search_fields = ("version", "filename")
