@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.conf import settings
+from django.db import connection
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.utils.functional import SimpleLazyObject
@@ -70,4 +71,8 @@ def forbidden(request: HttpRequest) -> HttpResponse:
 
 def _error(request: HttpRequest, status: int, heading: str, words: str, situation: str) -> HttpResponse:
     context = {"heading": heading, "words": words, "saying": saying(situation, request.path)}
-    return render(request, "pages/error.html", context, status=status)
+    try:
+        return render(request, "pages/error.html", context, status=status)
+    finally:
+        if not connection.in_atomic_block:
+            connection.close()  # Django makes these pages in threads of its own, whose connections nobody else gives back
