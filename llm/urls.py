@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, path
 
 from billing.schema import documented
-from llm import doors, pages, pages_usage, views, views_status, views_usage
+from llm import doors, pages, pages_settings, pages_usage, views, views_status, views_usage
 from llm.schema import ChatSchema, QuoteSchema
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -14,6 +14,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("models/<path:model_id>", pages.model, name="model"),
     path("status", pages.status, name="status"),
     path("prices", pages.prices, name="prices"),
+    path("account/settings", pages_settings.own_settings, name="own_settings"),
     path("dashboard", pages_usage.dashboard, name="dashboard"),
     path("receipts", pages_usage.receipts, name="usage"),
     path("receipts/<str:request_id>", pages_usage.receipt, name="usage_receipt"),

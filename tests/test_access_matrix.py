@@ -119,6 +119,7 @@ PAGES: dict[str, tuple[int | str, int | str]] = {
     "/receipts": (LOGIN, 200),
     "/receipts/{request_id}": (LOGIN, 200),
     "/account/keys": (LOGIN, 200),
+    "/account/settings": (LOGIN, 200),
     "/account/keys/{key_id}": (LOGIN, 405),  # only posted to
     "/account/devices": (LOGIN, 200),
     "/account/devices/{device_id}": (LOGIN, 405),

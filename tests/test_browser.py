@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(not CHROMIUM, reason="needs Debian's chromium")
 
 PUBLIC = ("/", "/models", "/models/ollama/ministral-3:14b", "/prices", "/status", "/pages/privacy", "/nosuch", "/docs",
           "/accounts/login/", "/accounts/signup/", "/accounts/password/reset/")  # fmt: skip
-OWN = ("/dashboard", "/receipts", "/account/keys", "/account/devices")
+OWN = ("/dashboard", "/receipts", "/account/keys", "/account/devices", "/account/settings")
 ACCOUNT = ("/accounts/email/", "/accounts/password/change/", "/accounts/2fa/", "/accounts/sessions/", "/accounts/logout/")
 LOOKS = [(390, "light", "de"), (1440, "light", "en"), (390, "dark", "en"), (1440, "dark", "de")]
 

@@ -22,7 +22,7 @@ from billing.models import UsageDay, UsageEvent
 from llm.pages_usage import RULES
 
 pytestmark = pytest.mark.django_db
-OWN = ["/dashboard", "/receipts", "/receipts/req_1", "/account/keys", "/account/devices"]
+OWN = ["/dashboard", "/receipts", "/receipts/req_1", "/account/keys", "/account/devices", "/account/settings"]
 
 
 @pytest.fixture
@@ -163,3 +163,27 @@ def test_a_device_is_removed(client: Client, alice: User) -> None:
     assert "desk" in text(client.get("/account/devices"))
     assert "desk is signed out and removed." in text(client.post(f"/account/devices/{device.device_id}", follow=True))
     assert not alice.devices.exists()
+
+
+def test_settings_are_those_of_every_program(client: Client, alice: User) -> None:
+    model = "ollama/kimi-k2:1t-cloud"
+    page = client.post("/account/settings", {"default_model": model}, follow=True)
+    assert "Saved." in text(page)
+    alice.refresh_from_db()
+    assert (alice.default_model, alice.brumo) == (model, False)
+    assert f'<option value="{model}" selected>' in page.content.decode()
+    client.post("/account/settings", {"default_model": "", "brumo": "on"})
+    alice.refresh_from_db()
+    assert (alice.default_model, alice.brumo) == ("", True)
+
+
+def test_a_model_that_is_not_theirs_is_refused(client: Client, alice: User) -> None:
+    response = client.post("/account/settings", {"default_model": "openai/gpt-5"})
+    assert '<p class="error"' in response.content.decode()
+    alice.refresh_from_db()
+    assert alice.default_model == ""
+
+
+def test_a_model_that_went_away_stays_chosen(client: Client, alice: User) -> None:
+    User.objects.update(default_model="gone/model")
+    assert '<option value="gone/model" selected>' in client.get("/account/settings").content.decode()
