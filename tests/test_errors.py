@@ -89,6 +89,7 @@ def test_it_answers_an_unknown_api_path_in_json(client: Client, settings: Any, d
     assert (answer.status_code, body["error"]["code"]) == (404, "not_found")
 
 
+@pytest.mark.django_db
 @pytest.mark.parametrize(("name", "status"), [("missing", 404), ("denied", 403), ("suspicious", 400), ("bug", 500)])
 def test_a_page_stays_a_page(client: Client, name: str, status: int) -> None:
     answer = client.get(f"/page/{name}/")

@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from billing.errors import QuotaExceeded
+from triforce import urls as real
 from triforce.urls import handler400, handler403, handler404, handler500  # noqa: F401
 
 SECRET = "sk-canary-0123456789abcdef"
@@ -55,4 +56,9 @@ def plain(request: HttpRequest, name: str) -> HttpResponse:
     raise ERRORS[name]
 
 
-urlpatterns = [path("v1/rest/<name>", Rest.as_view()), path("v1/plain/<name>", plain), path("page/<name>/", plain)]
+urlpatterns = [
+    *real.urlpatterns,  # what an error page leads to
+    path("v1/rest/<name>", Rest.as_view()),
+    path("v1/plain/<name>", plain),
+    path("page/<name>/", plain),
+]
