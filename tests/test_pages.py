@@ -135,3 +135,16 @@ def test_texts_are_the_operators_and_html_in_them_is_text(client: Client) -> Non
     assert 'href="javascript' not in page
     assert "Nutzungsbedingungen" in shown(client, "/")
     assert ">Privacy</a>" in shown(client, "/")
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "words"),
+    [
+        ("/appearance", "text/html; charset=utf-8", "That form is too old"),
+        ("/readyz", "application/json", "permission_denied"),
+    ],
+)
+def test_a_form_without_its_token_is_told_kindly(path: str, kind: str, words: str) -> None:
+    response = Client(headers={"accept-language": "en"}, enforce_csrf_checks=True).post(path, {"theme": "dark"})
+    assert (response.status_code, response.headers["Content-Type"]) == (403, kind)
+    assert words in response.content.decode()

@@ -69,6 +69,12 @@ def forbidden(request: HttpRequest) -> HttpResponse:
     return _error(request, 403, _("This is not for you"), _("Sign in with another account, or go back and try again."), "permission")
 
 
+def stale(request: HttpRequest) -> HttpResponse:
+    """403 for a form whose token does not fit."""
+    words = _("The page was open for too long, or its form came from elsewhere. Go back, load it anew, and try again.")
+    return _error(request, 403, _("That form is too old"), words, "input")
+
+
 def _error(request: HttpRequest, status: int, heading: str, words: str, situation: str) -> HttpResponse:
     context = {"heading": heading, "words": words, "saying": saying(situation, request.path)}
     try:

@@ -45,6 +45,7 @@ SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+CSRF_FAILURE_VIEW = "triforce.views.csrf_failure"
 CONTENT_SECURITY_POLICY = {  # nothing from elsewhere, nothing inline, on every page
     "DIRECTIVES": {
         "default-src": [csp.NONE],

@@ -96,6 +96,11 @@ def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
     return json_response(Forbidden()) if is_api(request.path_info) else pages.forbidden(request)
 
 
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """A form without its token: a page that was open for too long, or somebody else's form."""
+    return json_response(Forbidden()) if is_api(request.path_info) else pages.stale(request)
+
+
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     return json_response(NotFound()) if is_api(request.path_info) else pages.not_found(request)
 
