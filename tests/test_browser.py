@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from django.db import connections
 from playwright.sync_api import Browser, expect
 
 from accounts.models import User
@@ -23,9 +24,11 @@ LOOKS = [(390, "light", "de"), (1440, "light", "en"), (390, "dark", "en"), (1440
 
 
 @pytest.fixture(autouse=True)
-def beside_a_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Playwright keeps an event loop in this thread, beside which Django's ORM would refuse to work."""
+def beside_a_loop(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Playwright keeps an event loop in this thread: Django's ORM would refuse to work beside it, and has connections of its own there."""
     monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+    yield
+    connections.close_all()
 
 
 @pytest.fixture(scope="module")
