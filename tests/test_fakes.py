@@ -357,7 +357,7 @@ def test_500_streams_at_a_time(upstream: FakeUpstream) -> None:
 
     answers = asyncio.run(all_of_them())
     assert len(answers) == 500 and all(b'"done":true' in answer for answer in answers)
-    assert all(record.finished for record in upstream.requests)
+    upstream.wait_until(lambda fake: all(record.finished for record in fake.requests))
 
 
 # --- the faults ----------------------------------------------------------------------------------------------------------------------

@@ -118,12 +118,12 @@ class Connection(asyncio.Protocol):
     def _send_at_once(self, record: Record, reply: replies.Reply) -> None:
         body, pieces = reply.body, [*reply.body.tokens, *reply.body.end]
         head = http11.response_head(reply.answer.status, body.content_type, body.length, reply.answer.headers)
-        self.write(b"".join([head, *(piece.data for piece in pieces)]))
-        if self.full:
-            self._work(self._drained(record, pieces))
-        else:
-            self._all_sent(record, pieces)
-            self._done()
+        with self.upstream.news:
+            self.write(b"".join([head, *(piece.data for piece in pieces)]))
+            if not self.full:
+                self._all_sent(record, pieces)
+                return self._done()
+        self._work(self._drained(record, pieces))
 
     async def _drained(self, record: Record, pieces: list[Piece]) -> None:
         await self.room()

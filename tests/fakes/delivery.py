@@ -119,9 +119,11 @@ class Delivery:
                 await self.connection.room()
                 await asyncio.sleep(PAUSES.get(self.fault, 1 / self.answer.rate))
         else:
-            self.connection.write(piece.framed if self.chunked else piece.data)
-            if self.connection.full:
-                await self.connection.room()
+            with self.connection.upstream.news:  # whoever has read it finds it counted
+                self.connection.write(piece.framed if self.chunked else piece.data)
+                if not self.connection.full:
+                    return self.record.add(piece)
+            await self.connection.room()
         self.record.add(piece)
 
 

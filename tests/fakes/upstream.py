@@ -60,11 +60,11 @@ class FakeUpstream:
         self.queues: dict[str, deque[Answer]] = defaultdict(deque)
         self.models: list[Model] = []
         self.page_size = 0  # of the lists of models that have pages; 0 = one page
-        self.requests: list[Record] = []
+        self._requests: list[Record] = []
         self.connections: set[Connection] = set()
         self.failures: list[BaseException] = []  # of the fake itself
         self._numbers = itertools.count(1)
-        self._news = threading.Condition()
+        self.news = threading.Condition()  # held while a piece is written and counted, so that nobody sees one without the other
         self._held: list[socket.socket] = []
 
     def __enter__(self) -> FakeUpstream:
@@ -98,9 +98,15 @@ class FakeUpstream:
         self.default, self.models, self.page_size = Answer(), [], 0
         self.standing.clear()
         self.queues.clear()
-        self.requests.clear()
+        self._requests.clear()
 
     # -- what happened ----------------------------------------------------------------------------------------------------
+
+    @property
+    def requests(self) -> list[Record]:
+        """Everything that was asked, in order; what its asker has read is counted in it."""
+        with self.news:
+            return self._requests
 
     @property
     def chats(self) -> list[Record]:
@@ -109,8 +115,8 @@ class FakeUpstream:
 
     def wait_until(self, condition: Callable[[FakeUpstream], object], timeout: float = 10.0) -> None:
         """Return when `condition(self)` holds, which is looked at whenever something happens. Fails the test after `timeout`."""
-        with self._news:
-            assert self._news.wait_for(lambda: condition(self), timeout), f"never came true; requests: {self.requests}"
+        with self.news:
+            assert self.news.wait_for(lambda: condition(self), timeout), f"never came true; requests: {self.requests}"
 
     def wait_for_requests(self, number: int, timeout: float = 10.0) -> list[Record]:
         """The first `number` requests, once so many are here."""
@@ -166,14 +172,14 @@ class FakeUpstream:
 
     def note(self, record: Record) -> None:
         if self.recording:
-            self.requests.append(record)
+            self._requests.append(record)
             self.tell()
 
     def tell(self) -> None:
         """Something happened."""
         if self.recording:
-            with self._news:
-                self._news.notify_all()
+            with self.news:
+                self.news.notify_all()
 
     async def _drop(self, reset: bool) -> None:
         for connection in tuple(self.connections):
