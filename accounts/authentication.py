@@ -16,6 +16,7 @@ from accounts.address import client_address
 from accounts.caller import Caller, caller_for
 from accounts.models import User
 from accounts.proxy import Seen
+from accounts.visitors import visitor_of
 from billing.db import guarded
 
 _HEADERS = ("authorization", "x-api-key", "x-user-id", "x-triforce-proxy-auth")
@@ -27,7 +28,7 @@ class CallerAuthentication(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[Any, Caller]:
         django_request = request._request
         caller = guarded(caller_of_request, django_request)
-        if caller.carrier == "session":
+        if caller.carrier == "session" or caller.visitor:  # what a browser sends by itself needs proof that a page of ours sent it
             enforce_csrf(django_request)
         django_request.caller = caller  # type: ignore[attr-defined]
         return _lazy_user(caller.user_id), caller
@@ -50,7 +51,8 @@ def caller_of_request(request: HttpRequest) -> Caller:
     found = ((name, request.headers.get(name)) for name in _HEADERS)
     headers = {name: value for name, value in found if value is not None}
     seen = Seen(request.META.get("REMOTE_ADDR", ""), request.method or "", request_target(request))
-    return caller_for(headers, address_of_request(request), session_user=getattr(request, "user", None), seen=seen)
+    session_user = getattr(request, "user", None)
+    return caller_for(headers, address_of_request(request), session_user=session_user, seen=seen, visitor=visitor_of(request.COOKIES))
 
 
 def address_of_request(request: HttpRequest) -> str:

@@ -41,6 +41,7 @@ class Caller:
     token_id: int | None = None  # LoginToken's
     default_model: str = ""
     brumo: bool = True
+    visitor: str = ""  # a guest's browser, see accounts.visitors
 
     @property
     def is_guest(self) -> bool:
@@ -51,26 +52,29 @@ class Caller:
         return self.scopes is None or scope in self.scopes
 
 
-def caller_for(headers: Mapping[str, str], address: str, *, session_user: Any = None, seen: Seen | None = None) -> Caller:
+def caller_for(
+    headers: Mapping[str, str], address: str, *, session_user: Any = None, seen: Seen | None = None, visitor: str = ""
+) -> Caller:
     """The caller of a request; synchronous, asks the database.
 
     headers: by lower-case name, a repeated one joined with commas. address: the client's. session_user: the user of the
-    session cookie, whose CSRF check is the door's. seen: the request line, which trusted-proxy mode needs.
+    session cookie, whose CSRF check is the door's. seen: the request line, which trusted-proxy mode needs. visitor: a guest's cookie.
     Raises InvalidRequest, AmbiguousCredentials, InvalidToken, UserIdMismatch.
     """
     claimed = claimed_user(headers)
     callers = _callers(headers, address, session_user, seen, claimed)
     if not callers:
-        return guest(address)
+        return guest(address, visitor)
     caller = _agreed(callers)
     if claimed and claimed not in (str(caller.user_id), caller.email):
         raise UserIdMismatch
     return caller
 
 
-def guest(address: str) -> Caller:
+def guest(address: str, visitor: str = "") -> Caller:
     """The caller of a request without a credential."""
-    return Caller(user_id=None, email="", tier=guest_tier(), subject=guest_subject(address), address=address, carrier="guest")
+    subject = guest_subject(address)
+    return Caller(user_id=None, email="", tier=guest_tier(), subject=subject, address=address, carrier="guest", visitor=visitor)
 
 
 def _callers(headers: Mapping[str, str], address: str, session_user: Any, seen: Seen | None, claimed: str) -> list[Caller]:

@@ -185,6 +185,7 @@ class UsageEvent(models.Model):
     created = models.DateTimeField()
     expires = models.DateTimeField(help_text=_("The sweeper settles an open receipt after this"))
     closed = models.DateTimeField(null=True)
+    visitor = models.CharField(max_length=32, blank=True, default="", db_default="", help_text=_("A guest's browser"))
 
     class Meta:
         ordering = ["-id"]
@@ -192,6 +193,7 @@ class UsageEvent(models.Model):
             models.Index(fields=["account", "-id"], name="usage_event_account"),
             models.Index(fields=["expires"], condition=Q(state="open"), name="usage_event_open"),
             models.Index(fields=["created"], name="usage_event_created"),
+            models.Index(fields=["visitor"], condition=~Q(visitor=""), name="usage_event_visitor"),
         ]
 
     def __str__(self) -> str:

@@ -31,7 +31,7 @@ TRIES = 5
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who a reservation is for. `limit` and `key_limit` in tokens a day, 0 = none."""
+    """Who a reservation is for. `limit` and `key_limit` in tokens a day, 0 = none. `visitor`: a guest's browser, for its own share."""
 
     subject: str
     account_id: int | None
@@ -39,6 +39,7 @@ class Holder:
     limit: int
     key_id: int | None = None
     key_limit: int = 0
+    visitor: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +107,10 @@ RETURNING 1"""
 _HOLD_ROW = "(%s, %s, %s, %s, 0, %s)"
 _EVENT_COLUMNS = (
     "request_id, account_id, subject, key_id, key_limited, tier, entry_point, day, usage_class, requested_model, streamed, "
-    "reserved, created, expires"
+    "reserved, created, expires, visitor"
 )
 _EVENT_VALUES = (
-    "%s, %s::bigint, %s, %s::bigint, %s::boolean, %s, %s, %s::date, %s, %s, %s::boolean, %s::bigint, %s::timestamptz, %s::timestamptz"
+    "%s, %s::bigint, %s, %s::bigint, %s::boolean, %s, %s, %s::date, %s, %s, %s::boolean, %s::bigint, %s::timestamptz, %s::timestamptz, %s"
 )
 _POSTGRES_RESERVE = (
     "WITH held AS ({hold}) INSERT INTO billing_usageevent ("
@@ -118,7 +119,7 @@ _POSTGRES_RESERVE = (
     + _EVENT_VALUES
     + " FROM (SELECT count(*) AS rows FROM held) AS counted WHERE counted.rows = {count} RETURNING 1"
 )
-_SQLITE_EVENT = f"INSERT INTO billing_usageevent ({_EVENT_COLUMNS}) VALUES ({', '.join(['%s'] * 14)})"
+_SQLITE_EVENT = f"INSERT INTO billing_usageevent ({_EVENT_COLUMNS}) VALUES ({', '.join(['%s'] * 15)})"
 
 _CLOSE = """
 UPDATE billing_usageevent
@@ -194,7 +195,7 @@ def _try_reserve(reservation: Reservation, entry_point: str, model: str, streame
     held = [value for row in rows for value in row]
     event = [
         reservation.request_id, holder.account_id, holder.subject, holder.key_id, bool(holder.key_limit), holder.tier, entry_point,
-        reservation.day, reservation.usage_class, model, streamed, reservation.reserved, now, now + LEASE,
+        reservation.day, reservation.usage_class, model, streamed, reservation.reserved, now, now + LEASE, holder.visitor,
     ]  # fmt: skip
     try:
         with _together(rows), connection.cursor() as cursor:

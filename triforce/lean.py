@@ -19,9 +19,9 @@ from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
 from django.urls import get_resolver
 from django.utils import translation
 
+from accounts.languages import api_language
 from triforce.errors import as_api_error, json_response, request_id_of
 from triforce.limits import Receive, Scope, Send
-from triforce.middleware import api_language
 
 log = logging.getLogger(__name__)
 KEEP_ALIVE_SECONDS = 10.0

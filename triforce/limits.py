@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import logging
-import secrets
 import types
 from collections.abc import Awaitable, Callable, Coroutine, Generator, MutableMapping
 from typing import Any
@@ -13,8 +11,9 @@ from typing import Any
 import orjson
 from django.utils import translation
 
+from accounts.languages import api_language
+from billing.request_ids import new_request_id
 from triforce.errors import PayloadTooLarge, render
-from triforce.middleware import api_language
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -29,11 +28,6 @@ LINGER_SECONDS = 2.0
 
 class ClientStalled(ConnectionError):
     """The client did not read for too long; whoever writes to it stops here."""
-
-
-def new_request_id() -> str:
-    """`req_` and 26 characters of base32: 128 random bits."""
-    return f"req_{base64.b32encode(secrets.token_bytes(16))[:26].decode().lower()}"
 
 
 class RequestId:

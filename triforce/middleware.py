@@ -12,23 +12,14 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import is_valid_path
 from django.utils import translation
 from django.utils.cache import patch_vary_headers
-from django.utils.translation.trans_real import parse_accept_lang_header
 
 from accounts.errors import NotFound
+from accounts.languages import api_language
 from triforce.errors import as_api_error, json_response
 from triforce.paths import is_api, other_spelling
 
 log = logging.getLogger(__name__)
 GetResponse = Callable[[HttpRequest], Any]
-
-
-def api_language(accept_language: str) -> str:
-    """English, unless the header prefers German."""
-    for name, quality in parse_accept_lang_header(accept_language.lower()):
-        language = name.partition("-")[0]
-        if language in ("de", "en") and quality > 0:
-            return language
-    return "en"
 
 
 def language_of(request: HttpRequest) -> str:
