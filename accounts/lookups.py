@@ -57,13 +57,14 @@ def _with_person(rows: QuerySet[Any], to_user: str, *columns: str) -> QuerySet[A
     )
 
 
-def _unexpired() -> Q:
+def unexpired() -> Q:
+    """The rows whose `expires` is not over."""
     return Q(expires=None) | Q(expires__gt=Now())
 
 
 _KEY = CompiledQuery(
     lambda digest: _with_person(
-        ApiKey.objects.filter(_unexpired(), digest=digest, revoked=False), "user__", "pk", "scopes", "models", "daily_tokens"
+        ApiKey.objects.filter(unexpired(), digest=digest, revoked=False), "user__", "pk", "scopes", "models", "daily_tokens"
     ),
     str,
 )

@@ -40,11 +40,12 @@ class Incoming:
     seen: Seen | None = None  # the request line, for trusted-proxy mode
     session_user: Callable[[], Any] | None = None  # of the cookie; looked up in the database hop
     check_csrf: Callable[[], None] | None = None  # raises where a session writes without its token
+    visitor: str = ""  # a guest's browser
 
     def caller(self) -> Caller:
         """Who asks. Synchronous: the database is asked. Raises as caller_for does."""
         session_user = self.session_user() if self.session_user else None
-        caller = caller_for(self.headers, self.address, session_user=session_user, seen=self.seen)
+        caller = caller_for(self.headers, self.address, session_user=session_user, seen=self.seen, visitor=self.visitor)
         if caller.carrier == "session" and self.check_csrf:
             self.check_csrf()
         return caller
@@ -65,6 +66,7 @@ class Chat:
     started: float = field(default_factory=time.monotonic)
     first_token: float | None = None
     replay: Completion | None = None
+    completion: Completion | None = None  # once it is settled, however it ended
 
 
 def admit_now(incoming: Incoming, request: ChatRequest) -> Chat:
@@ -149,7 +151,8 @@ def usage_class(caller: Caller, entry: ModelEntry) -> str:
 
 def holder(caller: Caller) -> Holder:
     """The caller as the meter knows it."""
-    return Holder(caller.subject, caller.user_id, caller.tier.slug, caller.tier.daily_tokens, caller.key_id, caller.key_daily_tokens)
+    tier = caller.tier
+    return Holder(caller.subject, caller.user_id, tier.slug, tier.daily_tokens, caller.key_id, caller.key_daily_tokens, caller.visitor)
 
 
 def _hold(

@@ -24,7 +24,7 @@ from llm.dispatch import answer
 from llm.settlement import begin, settle, settled, settlement_of
 from llm.types import ChatRequest, Completion, Delta, Finish, Usage
 
-__all__ = ["Chat", "Incoming", "admit", "complete", "interrupt_all", "keep_alive", "running", "settled", "stream"]
+__all__ = ["Chat", "Incoming", "admit", "complete", "interrupt_all", "keep_alive", "release", "running", "settled", "stream"]
 log = logging.getLogger(__name__)
 CUT_GRACE = 64  # a provider that keeps to its maximum still sends usage and finish; one that does not is dropped
 running: dict[str, Chat] = {}  # this process's open chats, for checkpoints and the drain
@@ -42,9 +42,12 @@ async def admit(incoming: Incoming, request: ChatRequest) -> Chat:
 
 def _turn_away(admitting: asyncio.Future[Chat]) -> None:
     """The client left while the database worked for it: what it holds by now is given back."""
-    if admitting.cancelled() or admitting.exception() is not None:
-        return
-    chat = admitting.result()
+    if not admitting.cancelled() and admitting.exception() is None:
+        release(admitting.result())
+
+
+def release(chat: Chat) -> None:
+    """Give back what an admitted chat holds that nobody will stream."""
     if chat.replay is None:
         begin(chat, settlement_of(chat, Outcome.REFUSED, "cancelled"))
 
@@ -81,8 +84,8 @@ async def stream(chat: Chat) -> AsyncGenerator[Delta | Completion, None]:
         elif outcome == Outcome.CANCELLED_EARLY and not chat.dispatch.sent:
             outcome = Outcome.REFUSED  # no provider was asked yet: nothing to pay
         running.pop(chat.dispatch.request_id, None)
-        completion = await settle(chat, outcome, error_code)
-    yield completion
+        chat.completion = await settle(chat, outcome, error_code)
+    yield chat.completion
 
 
 async def complete(chat: Chat) -> Completion:

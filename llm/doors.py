@@ -18,6 +18,7 @@ from accounts.address import client_address
 from accounts.authentication import enforce_csrf, request_target
 from accounts.proxy import Seen
 from accounts.sessions import session_user
+from accounts.visitors import visitor_of
 from billing.db import in_database
 from billing.errors import ApiError, InvalidRequest
 from llm import chat as chats
@@ -80,6 +81,7 @@ def incoming(request: HttpRequest, entry_point: str) -> Incoming:
         seen=seen,
         session_user=partial(session_user, request) if in_session else None,
         check_csrf=partial(enforce_csrf, request) if in_session else None,
+        visitor=visitor_of(request.COOKIES),
     )
 
 

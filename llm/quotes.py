@@ -4,17 +4,35 @@ from __future__ import annotations
 
 from typing import Any
 
+from accounts.caller import Caller
 from billing import clock, quota, rates
 from billing.errors import ApiError
+from billing.models import Price
 from llm.admission import Incoming, allowed_routes, choose_model, holder, output_for, usage_class
+from llm.catalogue import find
+from llm.conversations import compose
 from llm.meter import input_bound, input_guess
 from llm.persona import with_persona
-from llm.types import ChatRequest
+from llm.types import Ask, ChatRequest
 
 
 def quote_for(incoming: Incoming, request: ChatRequest) -> dict[str, Any]:
     """The quote of a chat request, as /v1/quote answers it. Raises ApiError where the caller or the request is wrong."""
+    return _quote(incoming.caller(), request)
+
+
+def quote_for_turn(incoming: Incoming, asked: Ask) -> dict[str, Any]:
+    """The same for a turn of a conversation, with all that was said before, and its list price in USD at most; None = unknown."""
     caller = incoming.caller()
+    composed = compose(caller, asked)
+    found = _quote(caller, composed.request)
+    entry = find(composed.model_id)
+    price = None if entry is None or entry.price_id is None else Price.objects.filter(pk=entry.price_id).first()
+    most = None if price is None else found["input_tokens"] * price.input + found["max_output_tokens"] * price.output
+    return {**found, "price_usd": None if most is None else float(most) / 1_000_000}
+
+
+def _quote(caller: Caller, request: ChatRequest) -> dict[str, Any]:
     rates.require(f"reads:{caller.subject}", caller.tier.reads_per_minute)
     entry = choose_model(caller, request)
     if request.persona and caller.brumo:

@@ -12,6 +12,7 @@ from billing.serializers import StrictSerializer
 
 MOST_CHARACTERS = 1024 * 1024
 MOST_MESSAGES = 1000
+MOST_ATTACHMENTS = 10
 
 
 class Words(serializers.CharField):
@@ -91,6 +92,34 @@ class ChatSerializer(StrictSerializer):
     def checked(self, data: Any) -> dict[str, Any]:
         """The valid fields of `data`. Raises ValidationError naming what is wrong."""
         return self.run_validation(data)
+
+
+class ChatFrameSerializer(ChatSerializer):
+    """A chat over the websocket: a turn of a conversation."""
+
+    type = serializers.CharField()
+    id = serializers.UUIDField(help_text=_("Yours: asked twice with the same id, it is asked once"))
+    conversation = serializers.UUIDField(required=False, allow_null=True)
+    parent = serializers.UUIDField(  # type: ignore[assignment]  # a field's own `parent` is its serializer
+        required=False, allow_null=True, help_text=_("The turn it goes on from; null = none")
+    )
+    attachments = serializers.ListField(child=serializers.UUIDField(), required=False, max_length=MOST_ATTACHMENTS)
+    group = serializers.UUIDField(required=False, allow_null=True, help_text=_("The same for all turns of a comparison"))
+    temporary = Flag(required=False, help_text=_("Nothing is stored"))
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        attrs = super().validate(attrs)
+        if "messages" in attrs and not attrs.get("temporary"):
+            raise serializers.ValidationError({"messages": [_("Only with temporary; a conversation brings its own.")]})
+        return attrs
+
+
+class TurnFrameSerializer(StrictSerializer):
+    """`cancel` and `resume`."""
+
+    type = serializers.CharField()
+    id = serializers.UUIDField()
+    after = Whole(min_value=0, required=False)
 
 
 class ChatResponseSerializer(serializers.Serializer[Any]):

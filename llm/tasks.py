@@ -7,7 +7,8 @@ import asyncio
 from celery import shared_task
 
 from billing import clock, outbox
-from llm import alerts, idempotency
+from billing.db import guarded
+from llm import alerts, idempotency, turns
 from llm.checks import check_all
 from llm.providers import transport
 from llm.sync import Report, sync_all
@@ -34,6 +35,12 @@ def sync_catalogue() -> None:
             outbox.tell_operators(
                 f"The models of {report.provider} could not be read", body, f"sync:{report.provider}:{clock.now().date()}"
             )
+
+
+@shared_task
+def sweep_turns() -> None:
+    """End the turns whose process died."""
+    guarded(turns.sweep)
 
 
 @shared_task

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
+from uuid import UUID
 
 Role = Literal["system", "user", "assistant", "tool"]
 Substitution = Literal["strict", "family", "any"]
@@ -91,6 +92,23 @@ class ChatRequest:
     def shows(self, delta: Delta) -> bool:
         """Does this piece reach the client?"""
         return bool(delta.text or delta.tool_calls or (delta.reasoning and self.shows_reasoning))
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A turn as it is asked for. `request` holds all but what was said before."""
+
+    id: UUID
+    request: ChatRequest
+    message: str = ""
+    system_prompt: str | None = None
+    conversation: UUID | None = None  # None = a new one; an unknown id becomes a new one of that id
+    parent: UUID | None = None
+    at_leaf: bool = True  # go on where the conversation ends; else at `parent`, None = at its root
+    attachments: tuple[UUID, ...] = ()
+    group: UUID | None = None
+    temporary: bool = False  # nothing of it is stored
+    given: Mapping[str, Any] = field(default_factory=dict)  # temperature, max_tokens and substitution, where they were sent
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from billing.models import OutboxMail, Subscription, Tier, UsageDay, UsageEvent
 from billing.revision import Snapshot
 from llm import availability
 from llm.breaker import breakers
-from llm.models import IdempotentAnswer, LanguageModel, Provider
+from llm.models import Attachment, Conversation, IdempotentAnswer, LanguageModel, Provider
 from tests.fakes.upstream import FakeUpstream
 from tests.server import LiveServer
 from tests.wired import STAND_IN, Wired
@@ -66,7 +66,7 @@ def committed(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
     """The database as other threads and processes see it. Rows of people and usage are deleted after the test, seeds stay."""
     with django_db_blocker.unblock():
         yield
-        for model in (UsageEvent, UsageDay, IdempotentAnswer, OutboxMail, Subscription, User):
+        for model in (UsageEvent, UsageDay, IdempotentAnswer, OutboxMail, Conversation, Attachment, Subscription, User):
             model.objects.all().delete()
 
 

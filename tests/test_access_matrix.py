@@ -393,9 +393,9 @@ def test_p20_an_address_without_a_line_is_not_there(path: str, cast: Cast, http:
         assert {http.request(method, path, headers=headers).status_code for method in METHODS} == {404}
 
 
-@pytest.mark.parametrize("path", ["/ws/chat/", "/v1/client/chat", "/"])
-def test_p20_no_websocket_opens(path: str, cast: Cast, live: LiveServer) -> None:
-    """There is none yet. Who adds one adds its messages to the matrix."""
+@pytest.mark.parametrize("path", ["/ws/nothing", "/v1/client/chat", "/"])
+def test_p20_no_other_websocket_opens(path: str, cast: Cast, live: LiveServer) -> None:
+    """There is /ws/chat/ alone; who may send what over it is tests/test_socket.py's."""
     for headers in ({}, token(cast.alice), session(cast.alice) | {"Origin": live.url}):
         with pytest.raises(InvalidStatus) as refusal, connect(f"ws://127.0.0.1:{live.port}{path}", additional_headers=headers):
             pass

@@ -11,10 +11,12 @@ from django.core.asgi import get_asgi_application
 
 django_application = get_asgi_application()
 
-from triforce.lean import lean  # noqa: E402  (needs Django set up)
+from llm.consumers import ChatConsumer  # noqa: E402  (needs Django set up)
+from triforce.lean import lean  # noqa: E402
 from triforce.lifespan import lifespan  # noqa: E402
 from triforce.limits import BodyLimit, Receive, RequestId, Scope, Send, SendLimit  # noqa: E402
 
+chat_socket = ChatConsumer.as_asgi()
 LEAN_PATHS = frozenset({"/v1/client/chat", "/v1/quote", "/health", "/healthz"})
 
 
@@ -23,6 +25,15 @@ async def http(scope: Scope, receive: Receive, send: Send) -> None:
     await handler(scope, receive, send)  # type: ignore[arg-type]
 
 
+async def websocket(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["path"].rstrip("/") == "/ws/chat":
+        await chat_socket(scope, receive, send)
+    else:
+        await receive()
+        await send({"type": "websocket.close", "code": 1000})  # there is none here: the handshake is refused
+
+
+socket = RequestId(SendLimit(websocket, seconds=30))
 limited = RequestId(BodyLimit(SendLimit(http, seconds=30), settings.MAX_BODY_BYTES))
 
 
@@ -31,7 +42,6 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "lifespan":
         await lifespan(receive, send)
     elif scope["type"] == "websocket":
-        await receive()
-        await send({"type": "websocket.close", "code": 1000})  # there is none here: the handshake is refused
+        await socket(scope, receive, send)
     else:
         await limited(scope, receive, send)

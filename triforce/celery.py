@@ -20,6 +20,7 @@ app.autodiscover_tasks()
 EVERY: dict[str, float] = {  # seconds
     "billing.tasks.send_outbox": 5,
     "billing.tasks.sweep_expired": 30,
+    "llm.tasks.sweep_turns": 30,
     "llm.tasks.check_availability": settings.AVAILABILITY_SECONDS,
     "accounts.tasks.purge_accounts": 3600,
 }
@@ -30,7 +31,13 @@ DAILY: dict[str, crontab] = {  # UTC
     "llm.tasks.alert_operators": crontab(hour="*", minute="5"),
     "llm.tasks.purge_answers": crontab(hour="*", minute="50"),
 }
-AT_START = ("billing.tasks.sweep_expired", "llm.tasks.check_availability", "accounts.tasks.purge_accounts", "billing.tasks.purge_outbox")
+AT_START = (
+    "billing.tasks.sweep_expired",
+    "llm.tasks.sweep_turns",
+    "llm.tasks.check_availability",
+    "accounts.tasks.purge_accounts",
+    "billing.tasks.purge_outbox",
+)
 
 
 def _entry(task: str, schedule: float | crontab, expires: float) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
@@ -15,6 +14,7 @@ from rest_framework.response import Response
 
 from accounts.errors import AuthenticationRequired, InvalidToken, NotFound
 from billing.errors import ApiError, InvalidRequest, RateLimited, ServiceUnavailable
+from billing.field_errors import invalid
 
 RETRY_AFTER = {"Retry-After": "5"}
 
@@ -67,36 +67,6 @@ class InternalError(ApiError):
     default_detail = _("Something went wrong on our side.")
 
 
-def _sendable(text: Any) -> str:
-    """A sentence may repeat what was sent, and JSON can carry half characters that no response can."""
-    return str(text).encode("utf-8", "replace").decode()
-
-
-def _field_errors(detail: Any, path: str = "") -> dict[str, list[str]]:
-    """A serializer's nested errors as {"messages.0.role": [sentences]}."""
-    if isinstance(detail, Mapping):
-        parts: Any = detail.items()
-    elif isinstance(detail, list | tuple) and any(isinstance(part, Mapping | list) for part in detail):
-        parts = enumerate(detail)
-    else:
-        sentences = detail if isinstance(detail, list | tuple) else [detail]
-        return {_sendable(path): [_sendable(sentence) for sentence in sentences]}
-    found: dict[str, list[str]] = {}
-    for name, part in parts:
-        if part:
-            name = "" if name == "non_field_errors" else str(name)
-            found.update(_field_errors(part, ".".join(filter(None, [path, name]))))
-    return found
-
-
-def _invalid(error: exceptions.ValidationError) -> ApiError:
-    fields = _field_errors(error.detail)
-    sentences = [f"{name}: {words[0]}" if name else words[0] for name, words in fields.items() if words]
-    named = {name: words for name, words in fields.items() if name}
-    extra: dict[str, Any] = {"field": next(iter(named)), "fields": named} if named else {}
-    return InvalidRequest(" ".join(sentences) or None, **extra)
-
-
 def _throttled(error: exceptions.Throttled) -> ApiError:
     wait = math.ceil(getattr(error, "wait", None) or 1)
     return RateLimited(headers={"Retry-After": str(wait)}, retry_after=wait)
@@ -108,7 +78,7 @@ def as_api_error(error: BaseException) -> ApiError | None:
         case ApiError():
             return error
         case exceptions.ValidationError():
-            return _invalid(error)
+            return invalid(error)
         case exceptions.ParseError():
             return InvalidRequest(str(error.detail))
         case exceptions.AuthenticationFailed():

@@ -11,7 +11,7 @@ from billing import db
 from billing.db import in_database
 from billing.errors import ServiceUnavailable
 from billing.quota import sweep
-from llm import availability, chat
+from llm import asking, availability, chat, sockets, turns
 from llm.providers import local, transport
 from triforce import drain, embedded
 
@@ -36,13 +36,15 @@ async def lifespan(receive: Callable[[], Awaitable[Message]], send: Callable[[Me
 async def start() -> None:
     """Settle what a dead process left open, then keep our own chats' receipts alive."""
     await _unless_away(in_database(sweep))
-    for loop in (chat.keep_alive, _flush_availability, _end_streams):
+    for loop in (chat.keep_alive, turns.keep_saved, sockets.watch, _flush_availability, _end_streams):
         _tasks.append(asyncio.create_task(loop()))
     await asyncio.to_thread(embedded.start)  # Celery closes connections as it starts, which no event loop may do
 
 
 async def stop() -> None:
-    """End what start() began; everything that ended is settled first."""
+    """End what start() began; turns go on without their sockets up to the drain's end, and everything that ended is settled first."""
+    await asking.begun()
+    await turns.ended(drain.GRACE_SECONDS)
     for task in _tasks:
         task.cancel()
     await asyncio.gather(*_tasks, return_exceptions=True)
