@@ -29,6 +29,19 @@ class IsUser(BasePermission):
         return True
 
 
+class KeepsChats(IsUser):
+    """Who has conversations: an account, with the scope `chat`, or a guest's browser."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        caller = None if request.auth is None else caller_of(request)
+        if caller is not None and caller.visitor:
+            return True
+        super().has_permission(request, view)
+        if caller is not None and not caller.may("chat"):
+            raise InsufficientScope
+        return True
+
+
 class IsOwner(IsUser):
     """The account's owner: a login or a session. No key or proxy manages the account, or it could give itself more rights."""
 

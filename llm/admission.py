@@ -135,11 +135,14 @@ def _no_slot(concurrency: int) -> ConcurrencyLimited:
 
 
 def allowed_routes(caller: Caller, entry: ModelEntry, request: ChatRequest) -> tuple[ModelEntry, ...]:
-    """The request's routes that are in the caller's tier; a key that names its models is never led to others."""
+    """The request's routes that are in the caller's tier and can see what it shows; a key that names its models is never led to others."""
+    shows_images = any(message.images for message in request.messages)
     return tuple(
         route
         for route in routes_for(entry, request)
-        if route.min_tier_position <= caller.tier.position and (not caller.key_models or route.model_id in caller.key_models)
+        if route.min_tier_position <= caller.tier.position
+        and (not caller.key_models or route.model_id in caller.key_models)
+        and (not shows_images or route is entry or not route.capabilities or route.can("vision"))
     )
 
 

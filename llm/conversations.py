@@ -10,10 +10,13 @@ from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
+from django.db.models import Prefetch
+from django.utils.translation import gettext as _
 
 from accounts.caller import Caller
 from accounts.errors import Conflict, NotFound
 from billing import clock
+from billing.errors import InvalidRequest
 from llm.admission import choose_model, output_for
 from llm.meter import input_guess
 from llm.models import Attachment, Conversation, Turn
@@ -73,6 +76,12 @@ def path_to(turn_id: UUID | None, parents: Mapping[UUID, UUID | None]) -> list[U
     return path[::-1]
 
 
+def turns_to(conversation: Conversation, turn_id: UUID | None) -> list[Turn]:
+    """The turns from the root to that one, with their attachments' names."""
+    rows = conversation.turns.prefetch_related(Prefetch("attachments", Attachment.objects.defer("image", "text"))).in_bulk()
+    return [rows[pk] for pk in path_to(turn_id, {pk: row.parent_id for pk, row in rows.items()})]
+
+
 def newest_leaf(turn_id: UUID, parents: Mapping[UUID, UUID | None]) -> UUID:
     """The end of the branch through that turn which was gone on with last."""
     below: dict[UUID | None, UUID] = {parent: child for child, parent in parents.items()}  # the last child wins
@@ -98,10 +107,13 @@ def compose(caller: Caller, ask: Ask) -> Composed:
         settings["model"] = ask.request.model or conversation.model
     request = replace(ask.request, **settings)
     entry = choose_model(caller, request)
+    sees = not entry.capabilities or entry.can("vision")
+    if not sees and any(row.kind == Attachment.Kind.IMAGE for row in attachments):
+        raise InvalidRequest(_("%(model)s cannot see images. Choose a model that can.") % {"model": entry.model_id}, field="model")
     last = Message("user", _content(request.messages[-1].text, attachments))
     if ask.temporary:
         return Composed(replace(request, messages=(*request.messages[:-1], last)), entry.model_id, None, None, attachments)
-    before = _before(parent)
+    before = _before(parent, sees)
     prompt = ask.system_prompt if ask.system_prompt is not None else conversation.system_prompt if conversation else ""
     system = [Message("system", prompt)] if prompt else []
     room = None if entry.context_window is None else entry.context_window - output_for(request, entry)
@@ -141,22 +153,23 @@ def _attachments(caller: Caller, ids: Sequence[UUID]) -> tuple[Attachment, ...]:
     return tuple(found[pk] for pk in dict.fromkeys(ids))
 
 
-def _before(parent: Turn | None) -> list[tuple[Message, Message]]:
-    """Question and answer of each turn from the root to `parent`; a turn without an answer is left out."""
+def _before(parent: Turn | None, sees: bool) -> list[tuple[Message, Message]]:
+    """Question and answer of each turn from the root to `parent`; a turn without an answer is left out, and images for who is blind."""
     if parent is None:
         return []
     path = path_to(parent.pk, parents_of(parent.conversation))
     rows = Turn.objects.filter(pk__in=path).exclude(answer="").prefetch_related("attachments").in_bulk()
     turns = [rows[pk] for pk in path if pk in rows]
-    return [(Message("user", _content(turn.prompt, turn.attachments.all())), Message("assistant", turn.answer)) for turn in turns]
+    return [(Message("user", _content(turn.prompt, turn.attachments.all(), sees)), Message("assistant", turn.answer)) for turn in turns]
 
 
-def _content(prompt: str, attachments: Iterable[Attachment]) -> str | tuple[Text | Image, ...]:
+def _content(prompt: str, attachments: Iterable[Attachment], sees: bool = True) -> str | tuple[Text | Image, ...]:
     """Files as text in front of the question, images beside it."""
     rows = list(attachments)
     texts = [f'<file name="{row.name}">\n{row.text}\n</file>' for row in rows if row.kind == Attachment.Kind.TEXT]
     text = "\n\n".join([*texts, prompt])
-    images = [Image(row.media_type, base64.b64encode(row.image).decode()) for row in rows if row.kind == Attachment.Kind.IMAGE]
+    shown = [row for row in rows if sees and row.kind == Attachment.Kind.IMAGE]
+    images = [Image(row.media_type, base64.b64encode(row.image).decode()) for row in shown]
     return (Text(text), *images) if images else text
 
 

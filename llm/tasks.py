@@ -8,7 +8,7 @@ from celery import shared_task
 
 from billing import clock, outbox
 from billing.db import guarded
-from llm import alerts, idempotency, turns
+from llm import alerts, attachments, idempotency, listing, turns
 from llm.checks import check_all
 from llm.providers import transport
 from llm.sync import Report, sync_all
@@ -41,6 +41,13 @@ def sync_catalogue() -> None:
 def sweep_turns() -> None:
     """End the turns whose process died."""
     guarded(turns.sweep)
+
+
+@shared_task
+def purge_conversations() -> None:
+    """Empty the bin, and forget what guests left and files that were never sent."""
+    listing.purge()
+    attachments.purge_unused()
 
 
 @shared_task

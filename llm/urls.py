@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, path
 
 from billing.schema import documented
-from llm import doors, pages, pages_settings, pages_usage, views, views_status, views_usage
+from llm import doors, pages, pages_settings, pages_usage, views, views_conversations, views_status, views_transfer, views_usage
 from llm.schema import ChatSchema, QuoteSchema
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -18,6 +18,18 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("dashboard", pages_usage.dashboard, name="dashboard"),
     path("receipts", pages_usage.receipts, name="usage"),
     path("receipts/<str:request_id>", pages_usage.receipt, name="usage_receipt"),
+    path("v1/conversations", views_conversations.ConversationsView.as_view(), name="conversations"),
+    path("v1/conversations/folders", views_conversations.FoldersView.as_view(), name="folders"),
+    path("v1/conversations/export", views_transfer.ExportAllView.as_view(), name="export-all"),
+    path("v1/conversations/import", views_transfer.ImportView.as_view(), name="import"),
+    path("v1/conversations/<uuid:conversation_id>", views_conversations.ConversationView.as_view(), name="conversation"),
+    path("v1/conversations/<uuid:conversation_id>/turns", views_conversations.TurnsView.as_view(), name="turns"),
+    path("v1/conversations/<uuid:conversation_id>/restore", views_conversations.RestoreView.as_view(), name="restore"),
+    path("v1/conversations/<uuid:conversation_id>/share", views_transfer.ShareView.as_view(), name="share"),
+    path("v1/conversations/<uuid:conversation_id>/export", views_transfer.ExportView.as_view(), name="export"),
+    path("v1/attachments", views_transfer.AttachmentsView.as_view(), name="attachments"),
+    path("v1/attachments/<uuid:attachment_id>", views_transfer.AttachmentView.as_view(), name="attachment"),
+    path("v1/attachments/<uuid:attachment_id>/content", views_transfer.AttachmentContentView.as_view(), name="attachment-content"),
     path("v1/client/models", views.ModelsView.as_view(), name="client-models"),
     path("v1/client/models/availability", views_status.AvailabilityView.as_view(), name="models-availability"),
     path("v1/client/ollama/status", views_status.OllamaStatusView.as_view(), name="ollama-status"),

@@ -35,12 +35,13 @@ from billing.grants import grant
 from billing.models import OutboxMail, Price, Subscription, Tier, UsageClass, UsageDay, UsageEvent
 from billing.tiers import get_tier
 from llm import views_status
-from llm.models import LanguageModel, Provider
+from llm.models import Attachment, Conversation, LanguageModel, Provider, Turn
 from tests.conftest import PASSWORD
 from tests.fakes.upstream import Answer, FakeUpstream
 from tests.routes import METHODS, routes
 from tests.server import LiveServer
 from triforce.asgi import LEAN_PATHS
+from triforce.examples_conversations import EXPORT
 from triforce.models import Text
 from triforce.paths import is_api, other_spelling
 
@@ -63,6 +64,7 @@ class Door:
     status: int = 200
     body: Any = None
     scope: str = ""
+    upload: bool = False  # the body is files
 
 
 API = {
@@ -92,6 +94,21 @@ API = {
     "GET /v1/client/models/availability": Door(CALLER),
     "GET /v1/client/ollama/status": Door(CALLER),
     "POST /v1/client/chat": Door(CALLER, 200, {"message": "Hi"}, scope="chat"),
+    "GET /v1/conversations": Door(USER, scope="chat"),
+    "GET /v1/conversations/folders": Door(USER, scope="chat"),
+    "GET /v1/conversations/export": Door(USER, scope="chat"),
+    "POST /v1/conversations/import": Door(USER, 200, EXPORT, scope="chat"),
+    "GET /v1/conversations/{conversation_id}": Door(USER, scope="chat"),
+    "PATCH /v1/conversations/{conversation_id}": Door(USER, 200, {"title": "t"}, scope="chat"),
+    "DELETE /v1/conversations/{conversation_id}": Door(USER, scope="chat"),
+    "POST /v1/conversations/{conversation_id}/restore": Door(USER, 200, {}, scope="chat"),
+    "GET /v1/conversations/{conversation_id}/turns": Door(USER, scope="chat"),
+    "POST /v1/conversations/{conversation_id}/share": Door(USER, 200, {"days": 1}, scope="chat"),
+    "DELETE /v1/conversations/{conversation_id}/share": Door(USER, scope="chat"),
+    "GET /v1/conversations/{conversation_id}/export": Door(USER, scope="chat"),
+    "POST /v1/attachments": Door(USER, 201, {"file": ("a.txt", b"Hi")}, scope="chat", upload=True),
+    "DELETE /v1/attachments/{attachment_id}": Door(USER, scope="chat"),
+    "GET /v1/attachments/{attachment_id}/content": Door(USER, scope="chat"),
     "POST /v1/quote": Door(CALLER, 200, {"message": "Hi"}, scope="chat"),
     "GET /v1/tiers": Door(CALLER),
     "GET /v1/client/tier": Door(CALLER),
@@ -226,8 +243,16 @@ class Cast:
             "key_id": lambda: create_key(self.alice, name=MARK)[0].pk,
             "device_id": lambda: add_device(self.alice, name=MARK, kind="desktop")[0].device_id,
             "request_id": lambda: self.receipt.request_id,
+            "conversation_id": lambda: self.conversation(binned="/restore" in template).pk,
+            "attachment_id": lambda: Attachment.objects.create(user=self.alice, name=MARK, kind="text", size=1, tokens=1, text=MARK).pk,
         }
         return re.sub(r"{(\w+)}", lambda found: str(other[found[1]] if found[1] in other else make[found[1]]()), template)
+
+    def conversation(self, binned: bool) -> Conversation:
+        row = Conversation.objects.create(user=self.alice, title=MARK, deleted=timezone.now() if binned else None)
+        row.leaf = Turn.objects.create(id=uuid.uuid4(), conversation=row, prompt=MARK, answer=MARK, state=Turn.State.DONE)
+        row.save()
+        return row
 
     def belongings(self) -> list[Any]:
         """All that is Alice's, to see whether somebody changed it."""
@@ -238,6 +263,9 @@ class Cast:
         rows += [UserSettings.objects.filter(user=alice).values_list("values", "encrypted_data", "revision")]
         rows += [alice.login_tokens.values_list("pk", "revoked").order_by("pk")]
         rows += [alice.client_logs.values_list("message"), alice.receipts.values_list("request_id", "charged")]
+        rows += [alice.conversations.values_list("pk", "title", "deleted", "share_token").order_by("pk")]
+        rows += [Turn.objects.filter(conversation__user=alice).values_list("pk", "answer").order_by("pk")]
+        rows += [alice.attachments.values_list("pk", "name").order_by("pk")]
         rows += [UsageDay.objects.filter(subject=alice.subject).values_list("used", "reserved")]
         return [list(found) for found in rows]
 
@@ -339,7 +367,9 @@ def ways(cast: Cast, operation: str, door: Door) -> Iterator[tuple[str, Callable
 
 
 def ask(http: httpx.Client, operation: str, path: str, headers: Headers) -> httpx.Response:
-    return http.request(operation.partition(" ")[0], path, json=API[operation].body, headers=headers)
+    door = API[operation]
+    body = {"files" if door.upload else "json": door.body}
+    return http.request(operation.partition(" ")[0], path, headers=headers, **body)
 
 
 def template_in(operation: str) -> str:
@@ -430,6 +460,7 @@ def test_p20_no_other_method_opens_it(cast: Cast, http: httpx.Client) -> None:
 def test_p20_anothers_id_answers_as_one_that_is_not_there(operation: str, cast: Cast, http: httpx.Client) -> None:
     template, headers = template_in(operation), token(cast.bob)
     nowhere = {"me": "nobody@example.org", "key_id": 2**62, "device_id": uuid.uuid4(), "request_id": "req_none"}
+    nowhere |= dict.fromkeys(("conversation_id", "attachment_id"), uuid.uuid4())
     pairs = [(cast.path(template), cast.path(template, **nowhere))]
     if re.search(r"{(?!me)", template):  # under Bob's own name, the thing itself is Alice's
         pairs.append((cast.path(template, me="me"), cast.path(template, **nowhere | {"me": "me"})))
@@ -605,7 +636,7 @@ def test_p20_a_reset_link_is_its_owners_alone(cast: Cast, http: httpx.Client) ->
 
 # -- P27: a key's rights, and the tier's gate -------------------------------------------------------------------------
 
-GATED = [operation for operation, door in API.items() if door.scope == "chat"]  # every door to a model
+GATED = [operation for operation, door in API.items() if door.body == {"message": "Hi"}]  # every door to a model
 ABOVE = (403, "model_not_in_tier")
 FREE = "ollama/deepseek-v3.1:671b-cloud"
 

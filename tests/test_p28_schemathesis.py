@@ -6,6 +6,7 @@ About 2,000 cases; P28_CASES=20000 for more, chosen anew each time.
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -25,6 +26,7 @@ from accounts.models import ClientRelease, Device, User
 from accounts.tokens import issue_token
 from billing import rates
 from billing.models import UsageEvent
+from llm.models import Attachment, Conversation, Turn
 from tests.fakes.upstream import FakeUpstream
 from tests.server import LiveServer
 from triforce.examples import EXAMPLES
@@ -33,7 +35,7 @@ CASES = int(os.environ.get("P28_CASES", "2000"))
 SCHEMA = schemathesis.openapi.from_dict(SchemaGenerator().get_schema(public=True))
 SCHEMA.config.generation.update(with_security_parameters=False)
 OPERATIONS: dict[str, APIOperation] = {result.ok().label: result.ok() for result in SCHEMA.get_all_operations()}
-EACH = CASES // 34  # of an operation that takes input, in the hands of somebody who may; about that many pairs there are
+EACH = CASES // 50  # of an operation that takes input, in the hands of somebody who may; about that many pairs there are
 CHECKS = [
     checks.status_code_conformance,
     checks.content_type_conformance,
@@ -107,6 +109,13 @@ class Unlimited:
                 return str(Device.objects.create(user=self.user, name="fuzzed", client_id=os.urandom(8).hex()).device_id)
             case "request_id":
                 return UsageEvent.objects.filter(account=self.user).values_list("request_id", flat=True).first()
+            case "conversation_id":
+                row = Conversation.objects.create(user=self.user, title="fuzzed")
+                row.leaf = Turn.objects.create(id=uuid.uuid4(), conversation=row, prompt="?", answer="!", state=Turn.State.DONE)
+                row.save()
+                return str(row.pk)
+            case "attachment_id":
+                return str(Attachment.objects.create(user=self.user, name="fuzzed", kind="text", size=1, tokens=1, text="!").pk)
         return None
 
 

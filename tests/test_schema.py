@@ -62,7 +62,10 @@ def test_it_has_an_example_that_fits(document: dict[str, Any], route: Route, met
     if "requestBody" in operation:
         bodies.append(operation["requestBody"])
     for body in bodies:
-        content = body["content"]["application/json"]
+        content = body["content"].get("application/json")
+        if content is None:
+            assert all(kind.startswith(("multipart/", "text/", "image/")) for kind in body["content"])  # files are their own example
+            continue
         validator = jsonschema_rs.validator_for(schema_of(document, content["schema"]), validate_formats=True)
         assert list(validator.iter_errors(content["example"])) == []
 

@@ -17,6 +17,7 @@ from triforce.lifespan import lifespan  # noqa: E402
 from triforce.limits import BodyLimit, Receive, RequestId, Scope, Send, SendLimit  # noqa: E402
 
 chat_socket = ChatConsumer.as_asgi()
+UPLOAD_PATHS = ("/v1/attachments", "/v1/conversations/import")
 LEAN_PATHS = frozenset({"/v1/client/chat", "/v1/quote", "/health", "/healthz"})
 
 
@@ -34,7 +35,7 @@ async def websocket(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 socket = RequestId(SendLimit(websocket, seconds=30))
-limited = RequestId(BodyLimit(SendLimit(http, seconds=30), settings.MAX_BODY_BYTES))
+limited = RequestId(BodyLimit(SendLimit(http, seconds=30), settings.MAX_BODY_BYTES, dict.fromkeys(UPLOAD_PATHS, settings.MAX_UPLOAD_BYTES)))
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:

@@ -28,6 +28,7 @@ DAILY: dict[str, crontab] = {  # UTC
     "llm.tasks.sync_catalogue": crontab(hour="3", minute="17"),
     "billing.tasks.audit_books": crontab(hour="0", minute="20"),
     "billing.tasks.purge_outbox": crontab(hour="3", minute="47"),
+    "llm.tasks.purge_conversations": crontab(hour="4", minute="7"),
     "llm.tasks.alert_operators": crontab(hour="*", minute="5"),
     "llm.tasks.purge_answers": crontab(hour="*", minute="50"),
 }

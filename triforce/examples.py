@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from triforce import examples_conversations
+
 MODEL = "ollama/deepseek-v3.1:671b-cloud"
 CHAT = {"message": "Erkläre mir Docker", "model": MODEL, "temperature": 0.7, "max_tokens": 4096}
 ANSWER = {
@@ -224,3 +226,5 @@ EXAMPLES: dict[str, tuple[Any, Any]] = {
     "list_receipts": (None, {"results": [RECEIPT], "next": None}),
     "get_receipt": (None, RECEIPT),
 }
+
+EXAMPLES |= examples_conversations.EXAMPLES

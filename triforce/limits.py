@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import types
-from collections.abc import Awaitable, Callable, Coroutine, Generator, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, MutableMapping
 from typing import Any
 
 import orjson
@@ -101,17 +101,19 @@ def _rest(sending: Coroutine[Any, Any, None], waits_for: Any) -> Generator[Any, 
 class BodyLimit:
     """Answers 413 to a body of more than `limit` bytes: before reading where its length is announced, else where it passes the limit."""
 
-    def __init__(self, app: App, limit: int) -> None:
+    def __init__(self, app: App, limit: int, limits: Mapping[str, int] | None = None) -> None:
         self.app = app
         self.limit = limit
+        self.limits = limits or {}  # of paths that take more
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
+        limit = self.limits.get(scope["path"].rstrip("/"), self.limit)
         length = dict(scope["headers"]).get(b"content-length", b"0")
-        if length.isdigit() and int(length) > self.limit:
+        if length.isdigit() and int(length) > limit:
             return await refuse(scope, receive, send)
-        body = _CountedBody(receive, send, self.limit)
+        body = _CountedBody(receive, send, limit)
         await self.app(scope, body.receive, body.send)
         if body.passed and not body.answered:
             await refuse(scope, receive, send)

@@ -286,9 +286,10 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
     "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "triforce.schema.complete"],
-    "ENUM_NAME_OVERRIDES": {"AvailabilityStatus": "llm.models.Status"},
+    "ENUM_NAME_OVERRIDES": {"AvailabilityStatus": "llm.models.Status", "TurnState": "llm.models.Turn.State"},
 }
 MAX_BODY_BYTES = 2 * 1024 * 1024
+MAX_UPLOAD_BYTES = 25 * 1024 * 1024  # of the doors that take files
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 
 LOG_LEVEL = env.choice("LOG_LEVEL", "info", "debug", "info", "warning", "error").upper()
