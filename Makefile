@@ -35,6 +35,7 @@ migrate: .venv/.installed ## bring the database up to date
 
 messages: .venv/.installed ## bring the German sentences up to date and compile them; needs gettext
 	@DEBUG=on $(BIN)/python manage.py makemessages -l de --no-wrap --no-obsolete --add-location file -i .venv -i var -i bench -i tests
+	@DEBUG=on $(BIN)/python manage.py makemessages -d djangojs -l de --no-wrap --no-obsolete --add-location file -i .venv -i var -i bench -i tests -i vendor
 	@DEBUG=on $(BIN)/python manage.py compilemessages -l de -i .venv
 
 bench: .venv/.dev ## measure the gateway against its goals

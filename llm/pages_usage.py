@@ -20,6 +20,7 @@ from billing import clock, quota
 from billing.charges import Outcome
 from billing.models import UsageClass, UsageDay, UsageEvent
 from billing.tiers import tier_for
+from billing.visitors import CARRIED_OVER
 from llm.persona import saying
 from llm.serializers_usage import ReceiptSerializer
 
@@ -165,5 +166,6 @@ def receipt(request: HttpRequest, request_id: str) -> HttpResponse:
     found = _receipts(request.user).filter(request_id=request_id).first()
     if found is None:
         raise Http404
-    context = {"receipt": found, "rule": RULES.get(found.rule, "")}  # type: ignore[call-overload]
+    rules: dict[Any, Any] = RULES | {CARRIED_OVER: _("What you used as a guest today: it counts on your account from your sign-in on.")}
+    context = {"receipt": found, "rule": rules.get(found.rule, "")}
     return render(request, "pages/receipt.html", context)

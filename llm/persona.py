@@ -26,6 +26,11 @@ SAYINGS = {
     "quota": (_("The honey pot is empty. It is filled again at midnight UTC."), _("Enough for today, says the pot. Not I.")),
     "rate": (_("Slowly. The river is not running away."), _("Breathe in. I will be here.")),
     "server": (_("That one was mine. I am already digging."), _("It fell over. I am lifting it up again.")),
+    "welcome": (
+        _("Sit down. The fire is on, and the models are awake."),
+        _("Ask. I have slept long enough."),
+        _("Three questions are free. The others, too."),
+    ),
     "unavailable": (_("Short winter sleep. Back soon."), _("The cave is being swept. A moment.")),
     "upstream": (_("I called across the valley. Nobody answered."), _("The others are asleep. I do not blame them.")),
 }

@@ -108,10 +108,10 @@ class ChatFrameSerializer(ChatSerializer):
     temporary = Flag(required=False, help_text=_("Nothing is stored"))
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        attrs = super().validate(attrs)
+        """Nothing is stored of a temporary chat, so it brings what was said before: `messages`, then `message`."""
         if "messages" in attrs and not attrs.get("temporary"):
             raise serializers.ValidationError({"messages": [_("Only with temporary; a conversation brings its own.")]})
-        return attrs
+        return attrs if "message" in attrs and len(attrs.get("messages", ())) <= MOST_MESSAGES else super().validate(attrs)
 
 
 class TurnFrameSerializer(StrictSerializer):

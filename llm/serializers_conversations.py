@@ -43,6 +43,9 @@ class ConversationBody(StrictSerializer):
     system_prompt = Words(max_length=MOST_CHARACTERS, required=False, allow_blank=True)
     parameters = ParametersSerializer(required=False)
     leaf = serializers.UUIDField(required=False, help_text=_("A turn: the branch through it is shown from now on"))
+    settled = serializers.UUIDField(
+        required=False, help_text=_("The turn of a comparison that it goes on with: it stands alone from now on")
+    )
 
 
 class ShareBody(StrictSerializer):

@@ -5,7 +5,18 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, path
 
 from billing.schema import documented
-from llm import doors, pages, pages_settings, pages_usage, views, views_conversations, views_status, views_transfer, views_usage
+from llm import (
+    doors,
+    pages,
+    pages_chat,
+    pages_settings,
+    pages_usage,
+    views,
+    views_conversations,
+    views_status,
+    views_transfer,
+    views_usage,
+)
 from llm.schema import ChatSchema, QuoteSchema
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -13,7 +24,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("models", pages.models, name="models"),
     path("models/<path:model_id>", pages.model, name="model"),
     path("status", pages.status, name="status"),
+    path("chat", pages_chat.chat, name="chat"),
+    path("chat/<uuid:conversation_id>", pages_chat.chat, name="own_conversation"),
     path("prices", pages.prices, name="prices"),
+    path("shared/<str:token>", pages_chat.shared, name="shared"),
     path("account/settings", pages_settings.own_settings, name="own_settings"),
     path("dashboard", pages_usage.dashboard, name="dashboard"),
     path("receipts", pages_usage.receipts, name="usage"),

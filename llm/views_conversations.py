@@ -75,11 +75,14 @@ class ConversationView(APIView):
         """Change what is sent; `leaf` shows the branch through a turn, up to where it was gone on with last."""
         conversation = find(caller_of(request), conversation_id)
         body = ConversationBody.read(request.data)
-        if "leaf" in body:
+        if (settled := body.pop("settled", None)) is not None:
+            body["leaf"] = settled
+            conversation.turns.filter(pk=settled).update(group=None)
+        if (shown := body.pop("leaf", None)) is not None:
             parents = parents_of(conversation)
-            if body["leaf"] not in parents:
+            if shown not in parents:
                 raise NotFound
-            conversation.leaf_id = newest_leaf(body.pop("leaf"), parents)
+            conversation.leaf_id = newest_leaf(shown, parents)
         for name, value in body.items():
             setattr(conversation, name, value)
         conversation.save()

@@ -39,12 +39,16 @@ class Watched:
         self.wrong: list[str] = []
         page.on("console", lambda message: self._complains(message.type, message.text))
         page.on("pageerror", lambda error: self.wrong.append(f"script: {error}"))
-        page.on("requestfailed", lambda request: self.wrong.append(f"failed: {request.url}"))
+        page.on("requestfailed", lambda request: self._failed(request.url, request.failure or ""))
         page.on("request", lambda request: self._stays(request.url, origin))
 
     def _complains(self, kind: str, text: str) -> None:
         if kind in ("error", "warning"):
             self.wrong.append(f"console: {text}")
+
+    def _failed(self, url: str, why: str) -> None:
+        if why != "net::ERR_ABORTED":  # the page was left while it loaded
+            self.wrong.append(f"failed: {url} {why}")
 
     def _stays(self, url: str, origin: str) -> None:
         if not url.startswith((origin, "data:", "blob:")):

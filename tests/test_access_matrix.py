@@ -124,6 +124,10 @@ HOME = resolve_url(settings.LOGIN_REDIRECT_URL)
 # What a guest and a person who is signed in are answered: a status, or where they are sent. Nothing but a session counts.
 PAGES: dict[str, tuple[int | str, int | str]] = {
     "/": (200, 200),
+    "/chat": (200, 200),
+    "/chat/{conversation_id}": (404, 200),
+    "/shared/{token}": (404, 404),  # without a link that holds
+    "/jsi18n": (200, 200),
     "/models": (200, 200),
     "/models/{model_id}": (200, 200),
     "/prices": (200, 200),
@@ -530,11 +534,11 @@ def signed_in(live: LiveServer, user: User) -> httpx.Client:
 
 @pytest.mark.parametrize("template", PAGES)
 def test_p20_each_page_opens_to_whom_its_line_names(template: str, cast: Cast, http: httpx.Client) -> None:
-    path, (guest, person) = cast.path(template, key="a:b:c", uidb36="1", pk=1, slug="imprint", model_id=FREE), PAGES[template]
+    path, (guest, person) = cast.path(template, key="a:b:c", uidb36="1", pk=1, slug="imprint", model_id=FREE, token="x"), PAGES[template]
     for no_credential in ({}, token(cast.alice), key(cast.alice), {"X-User-ID": ALICE}):
         assert shown(http.get(path, headers=no_credential)) == guest
     assert shown(http.get(path, headers=session(cast.alice))) == person
-    hers, before = re.search(r"{(key|device|request)_id}", template), cast.belongings()
+    hers, before = re.search(r"{(key|device|request|conversation)_id}", template), cast.belongings()
     bobs = http.request("POST" if hers and person == 405 else "GET", path, headers=session(cast.bob))
     assert shown(bobs) == (404 if hers else person)
     assert MARK not in bobs.text.replace(path, "")

@@ -102,6 +102,8 @@ def test_what_stands_side_by_side_comes_along(hers: httpx.Client, alice: User) -
     shown = hers.patch(f"/v1/conversations/{row.pk}", json={"leaf": str(turn.pk)}).json()["turns"]
     assert shown[0]["alternatives"] == []
     assert [one["answer"] for one in shown[1]["alternatives"]] == ["m1", "m2"]
+    alone = hers.patch(f"/v1/conversations/{row.pk}", json={"settled": str(turn.pk)}).json()["turns"][1]
+    assert (alone["answer"], alone["alternatives"], len(alone["siblings"])) == ("m2", [], 2)
 
 
 def test_the_bin_gives_back_for_a_week(hers: httpx.Client, alice: User) -> None:

@@ -186,9 +186,13 @@ def test_a_temporary_chat_is_stored_nowhere(live: LiveServer, upstream: FakeUpst
     with opened(live, as_browser(live, alice)) as socket:
         socket.send("chat", id=str(uuid.uuid4()), temporary=True, messages=[{"role": "user", "content": "psst"}])
         done = socket.until("done")[-1]
+        said = [{"role": "user", "content": "psst"}, {"role": "assistant", "content": "secret"}]
+        socket.ask("And?", temporary=True, messages=said)
+        socket.until("done")
+    assert [message["content"] for message in upstream.chats[1].body["messages"][1:]] == ["psst", "secret", "And?"]
     assert (done["response"], done["conversation"]) == ("secret", None)
     assert not Conversation.objects.exists() and not Turn.objects.exists()
-    assert UsageEvent.objects.get().charged == 2
+    assert {event.charged for event in UsageEvent.objects.all()} == {2}
 
 
 def test_a_guest_of_a_browser_keeps_a_conversation_and_one_without_a_cookie_none(live: LiveServer, upstream: FakeUpstream) -> None:

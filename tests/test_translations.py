@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from django.conf import settings
 from django.utils import translation
 from django.utils.translation.template import templatize
@@ -21,9 +22,9 @@ FIELD = re.compile(r"(?:msgid|msgid_plural|msgctxt|msgstr(?:\[\d\])?) ")
 Entry = tuple[list[str], list[str], str]  # (msgid and its plural, translations, comments)
 
 
-def entries() -> list[Entry]:
-    """The entries of the .po file, its header first."""
-    blocks = (FOLDER / "django.po").read_text().split("\n\n")
+def entries(domain: str) -> list[Entry]:
+    """The entries of a .po file, its header first."""
+    blocks = (FOLDER / f"{domain}.po").read_text().split("\n\n")
     return [_entry(block.strip().splitlines()) for block in blocks if block.strip()]
 
 
@@ -39,8 +40,13 @@ def _entry(lines: list[str]) -> Entry:
     return ids, [text for name, text in fields if name.startswith("msgstr")], comments
 
 
-def sentences() -> Iterator[str]:
-    """Every sentence that the code or a template marks for translation."""
+def sentences(domain: str) -> Iterator[str]:
+    """Every sentence that the code or a template marks for translation: the server's, or the scripts' of the pages."""
+    if domain == "djangojs":
+        for path in [*(ROOT / "triforce/static/chat").glob("*.js"), *(ROOT / "triforce/static/triforce").glob("*.js")]:
+            for quoted in re.findall(r'\bn?gettext\(\s*("(?:[^"\\]|\\.)*")', path.read_text()):
+                yield ast.literal_eval(quoted)
+        return
     for app in OURS:
         for path in (ROOT / app).rglob("*.py"):
             yield from _marked(path.read_text())
@@ -57,15 +63,20 @@ def _marked(source: str) -> Iterator[str]:
                 yield first.value
 
 
-def test_every_sentence_is_translated() -> None:
-    known = {ids[0] for ids, _, _ in entries()}
-    missing = sorted({sentence for sentence in sentences() if sentence not in known})
+DOMAINS = pytest.mark.parametrize("domain", ["django", "djangojs"])
+
+
+@DOMAINS
+def test_every_sentence_is_translated(domain: str) -> None:
+    known = {ids[0] for ids, _, _ in entries(domain)}
+    missing = sorted({sentence for sentence in sentences(domain) if sentence not in known})
     assert not missing, f"run `make messages` and translate {missing}"
 
 
-def test_nothing_is_empty_fuzzy_or_left_over() -> None:
-    header, *rest = entries()
-    used = set(sentences())
+@DOMAINS
+def test_nothing_is_empty_fuzzy_or_left_over(domain: str) -> None:
+    header, *rest = entries(domain)
+    used = set(sentences(domain))
     assert "fuzzy" not in header[2]
     for ids, translations, comments in rest:
         assert all(translations), ids
@@ -74,25 +85,28 @@ def test_nothing_is_empty_fuzzy_or_left_over() -> None:
         assert ids[0] in used, f"no longer used: {ids}"
 
 
-def test_placeholders_are_the_same_ones() -> None:
-    for ids, translations, _ in entries()[1:]:
+@DOMAINS
+def test_placeholders_are_the_same_ones(domain: str) -> None:
+    for ids, translations, _ in entries(domain)[1:]:
         for source, german in zip(ids, translations, strict=True):
             assert sorted(PLACEHOLDER.findall(source)) == sorted(PLACEHOLDER.findall(german)), source
             assert source.endswith("\n") == german.endswith("\n"), source
 
 
-def test_the_compiled_file_is_current() -> None:
-    with (FOLDER / "django.mo").open("rb") as file:
+@DOMAINS
+def test_the_compiled_file_is_current(domain: str) -> None:
+    with (FOLDER / f"{domain}.mo").open("rb") as file:
         compiled = gettext.GNUTranslations(file)
-    for ids, translations, _ in entries()[1:]:
+    for ids, translations, _ in entries(domain)[1:]:
         found = [compiled.ngettext(*ids, number) for number in (1, 2)] if len(ids) > 1 else [compiled.gettext(ids[0])]
         assert found == translations, f"run `make messages`: {ids}"
-    assert len(compiled._catalog) == sum(len(ids) for ids, _, _ in entries())  # type: ignore[attr-defined]
+    assert len(compiled._catalog) == sum(len(ids) for ids, _, _ in entries(domain))  # type: ignore[attr-defined]
 
 
-def test_it_says_du() -> None:
+@DOMAINS
+def test_it_says_du(domain: str) -> None:
     formal = re.compile(r"\b(Sie|Ihr|Ihre[nmrs]?|Ihnen)\b")
-    assert not [text for _, translations, _ in entries()[1:] for text in translations if formal.search(text)]
+    assert not [text for _, translations, _ in entries(domain)[1:] for text in translations if formal.search(text)]
 
 
 def test_a_sentence_is_german() -> None:

@@ -7,7 +7,8 @@ from csp import constants as csp
 from csp.decorators import csp_update
 from django.contrib import admin
 from django.urls import include, path
-from django.views.i18n import set_language
+from django.views.decorators.cache import cache_control
+from django.views.i18n import JavaScriptCatalog, set_language
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 
 from billing.schema import documented
@@ -20,11 +21,15 @@ handler403 = views.forbidden
 handler404 = views.not_found
 handler500 = views.server_error
 
+# the page names language and stamp in the query, so a cached one is never the wrong one
+sentences = cache_control(private=True, max_age=86400)(JavaScriptCatalog.as_view(packages=["triforce"]))
+
 inline_styles = csp_update({"style-src": [csp.UNSAFE_INLINE]})  # Swagger's page cannot do without; it has no script of ours
 
 urlpatterns = [
     path("appearance", pages.appearance, name="appearance"),
     path("language", set_language, name="set_language"),
+    path("jsi18n", sentences, name="jsi18n"),
     path("pages/<slug:slug>", pages.text, name="text"),
     path("health", documented(views.health, schema.HealthSchema), name="health"),
     path("healthz", documented(views.healthz, schema.HealthzSchema), name="healthz"),
