@@ -10,10 +10,11 @@ from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.models import EmailAddress
 from django.conf import settings
 from django.contrib import messages
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 
 from accounts.attempts import Attempt, attempt
 from accounts.authentication import address_of_request
+from accounts.language import tell
 from accounts.models import User, normalise_email
 from billing.errors import RateLimited
 
@@ -46,6 +47,11 @@ class AccountAdapter(DefaultAccountAdapter):
             self.add_message(request, messages.ERROR, "account/messages/email_confirmation_failed.txt", {"email": email_address.email})
             return False
         return super().confirm_email(request, email_address)
+
+    def post_login(self, request: HttpRequest, user: User, **kwargs: Any) -> HttpResponse:
+        """Somebody who chose a language has it on every browser."""
+        response: HttpResponse = super().post_login(request, user, **kwargs)
+        return tell(response, user.language) if user.language else response
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         super().send_mail(template_prefix, email, {**context, **_public(context), "current_site": _SITE})

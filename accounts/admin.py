@@ -50,7 +50,7 @@ class UserAdmin(StockUserAdmin):
     add_form = UserCreationForm
     fieldsets = (
         (None, {"fields": ("email", "name", "password")}),
-        (_("Chat"), {"fields": ("default_model", "brumo")}),
+        (_("Chat"), {"fields": ("default_model", "brumo", "substitution", "quota_mails", "language")}),
         (_("Rights"), {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
         (_("Dates"), {"fields": ("date_joined", "last_login")}),
     )

@@ -42,6 +42,9 @@ class Caller:
     default_model: str = ""
     brumo: bool = True
     visitor: str = ""  # a guest's browser, see accounts.visitors
+    substitution: str = "any"  # where a request does not say
+    quota_mails: bool = True
+    language: str = ""  # of mails; "" = the house's
 
     @property
     def is_guest(self) -> bool:
@@ -159,5 +162,8 @@ def _caller(person: Person, address: str, carrier: str, **more: Any) -> Caller:
         carrier=carrier,
         default_model=person.default_model,
         brumo=person.brumo,
+        substitution=person.substitution,
+        quota_mails=person.quota_mails,
+        language=person.language,
         **more,
     )

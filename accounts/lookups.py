@@ -23,9 +23,15 @@ class Person:
     email: str
     default_model: str
     brumo: bool
+    substitution: str
+    quota_mails: bool
+    language: str
     is_staff: bool
     position: int | None
     is_verified: bool
+
+
+_PERSON = ("id", "email", "default_model", "brumo", "substitution", "quota_mails", "language", "is_staff")  # in Person's order
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +54,7 @@ def _with_person(rows: QuerySet[Any], to_user: str, *columns: str) -> QuerySet[A
     user = f"{to_user}id"
     subscriptions = Subscription.objects.filter(in_force(), user=OuterRef(user)).order_by("-tier__position")
     addresses = EmailAddress.objects.filter(user=OuterRef(user), email=OuterRef(f"{to_user}email"), verified=True)
-    person = [f"{to_user}{column}" for column in ("id", "email", "default_model", "brumo", "is_staff")]
+    person = [f"{to_user}{column}" for column in _PERSON]
     return (
         rows.filter(**{f"{to_user}is_active": True})
         .order_by()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.base_user import BaseUserManager
 from django.contrib.auth.models import AbstractUser
 from django.db import models
@@ -56,6 +57,14 @@ class UserManager(BaseUserManager["User"]):
         return self.get(email=normalise_email(username or ""))
 
 
+class Substitution(models.TextChoices):
+    """Who may answer in place of the model asked for, where a request does not say."""
+
+    ANY = "any", _("any other that works")
+    FAMILY = "family", _("only the same model elsewhere, or its own stand-in")
+    STRICT = "strict", _("nobody: rather no answer than another's")
+
+
 class User(AbstractUser):
     """An account; it signs in by e-mail address."""
 
@@ -67,6 +76,9 @@ class User(AbstractUser):
     name = models.CharField(_("name"), max_length=100, blank=True)
     default_model = models.CharField(max_length=200, blank=True, help_text=_("Used where a chat names no model"))
     brumo = models.BooleanField(default=True, help_text=_("Brumo's persona where a chat brings no system prompt"))
+    substitution = models.CharField(max_length=6, choices=Substitution, default=Substitution.ANY, db_default=Substitution.ANY)
+    quota_mails = models.BooleanField(default=True, db_default=True, help_text=_("A mail at 80, 95 and 100 % of the day's tokens"))
+    language = models.CharField(max_length=5, choices=settings.LANGUAGES, blank=True, default="", db_default="")
 
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS = []

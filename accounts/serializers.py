@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
 from accounts.keys import SCOPES
-from accounts.models import normalise_email
+from accounts.models import Substitution, normalise_email
 from billing.serializers import PlainJsonField, StrictSerializer, check_storable
 
 LONGEST_PASSWORD = 1024
@@ -82,8 +82,11 @@ class SettingsBody(StrictSerializer):
     def validate_settings(self, value: Any) -> dict[str, Any]:
         if not isinstance(value, dict) or any(not _is_flat(entry) for entry in value.values()):
             raise serializers.ValidationError(_("Expected a flat object: text, numbers, yes or no, or lists of them."))
-        if not isinstance(value.get("brumo", True), bool):
-            raise serializers.ValidationError(_("brumo is true or false."))
+        for name in ("brumo", "quota_mails"):
+            if not isinstance(value.get(name, True), bool):
+                raise serializers.ValidationError(_("%(name)s is true or false.") % {"name": name})
+        if value.get("substitution", Substitution.ANY) not in Substitution.values:
+            raise serializers.ValidationError(_("substitution is strict, family or any."))
         model = value.get("default_model", "")
         if not isinstance(model, str) or len(model) > 200:
             raise serializers.ValidationError(_("default_model is a model id."))

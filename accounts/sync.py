@@ -12,7 +12,7 @@ from accounts.models import User, UserSettings
 from billing.errors import InvalidRequest
 
 MOST_SETTINGS = 500
-_COLUMNS = ("default_model", "brumo")  # settings the server itself reads
+_COLUMNS = ("default_model", "brumo", "substitution", "quota_mails")  # settings the server itself reads
 
 
 def settings_of(user: User) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from billing.quota import Balance, Reservation
 STEPS = (80, 95, 100)
 
 
-def notify(reservation: Reservation, email: str, charged: int, balance: Balance) -> tuple[str, ...]:
-    """The sentence for this answer, where a step is reached; a mail to an account that crossed it just now."""
+def notify(reservation: Reservation, email: str, charged: int, balance: Balance, *, language: str = "") -> tuple[str, ...]:
+    """The sentence for this answer, where a step is reached; a mail to an account that crossed it just now, unless `email` is empty."""
     if not balance.limit:
         return ()
     percent = 100 * balance.used // balance.limit
@@ -23,19 +23,19 @@ def notify(reservation: Reservation, email: str, charged: int, balance: Balance)
     step = reached[-1]
     before = 100 * (balance.used - charged) // balance.limit
     if before < step and email:
-        _mail(reservation, email, step, balance)
+        _mail(reservation, email, step, balance, language or settings.LANGUAGE_CODE)
     return (_("%(percent)d %% of today's tokens are used.") % {"percent": min(percent, 100)},)
 
 
-def _mail(reservation: Reservation, email: str, step: int, balance: Balance) -> None:
+def _mail(reservation: Reservation, email: str, step: int, balance: Balance, language: str) -> None:
     reset = clock.stamp(clock.resets_at(reservation.day))
-    with translation.override(settings.LANGUAGE_CODE):
+    with translation.override(language):
         outbox.post(
             to=email,
             subject=_("%(step)d %% of today's tokens are used") % {"step": step},
             body=_(
                 "You have used %(used)d of your %(limit)d tokens today. The count starts anew at %(reset)s.\n\n"
-                "Every request and what it was charged: %(url)s/v1/usage\n"
+                "Every request and what it was charged: %(url)s/receipts\n"
             )
             % {"used": balance.used, "limit": balance.limit, "reset": reset, "url": settings.PUBLIC_URL},
             dedupe=f"quota:{reservation.holder.subject}:{reservation.day}:{step}",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
 
 from django.conf import settings
 from django.utils.translation import gettext as _
@@ -22,7 +22,7 @@ from llm.catalogue import ModelEntry, get_model, models_for
 from llm.dispatch import PLAIN_SECONDS, STREAM_SECONDS, Dispatch, routes_for
 from llm.meter import Meter, input_bound, input_guess
 from llm.persona import with_persona
-from llm.types import ChatRequest, Completion
+from llm.types import ChatRequest, Completion, Substitution
 
 DEFAULT_OUTPUT = 4096
 MOST_OUTPUT = 131_072  # where a model's own cap is not known
@@ -73,6 +73,7 @@ def admit_now(incoming: Incoming, request: ChatRequest) -> Chat:
     """Authenticate, check, reserve. Synchronous; raises the ApiError that says why not, and then nothing is held."""
     caller = incoming.caller()
     rates.require(f"chat:{caller.subject}", caller.tier.requests_per_minute)
+    request = as_preferred(caller, request)
     entry = choose_model(caller, request)
     output = output_for(request, entry)
     stored = idempotency.begin(caller.subject, incoming.headers.get("idempotency-key", ""), incoming.body, incoming.request_id)
@@ -83,6 +84,11 @@ def admit_now(incoming: Incoming, request: ChatRequest) -> Chat:
     except BaseException:
         idempotency.forget(stored.id)
         raise
+
+
+def as_preferred(caller: Caller, request: ChatRequest) -> ChatRequest:
+    """The request with the caller's own rule of substitution where it names none. It leads past no spent quota: that a request must say."""
+    return request if request.substitution_explicit else replace(request, substitution=cast(Substitution, caller.substitution))
 
 
 def choose_model(caller: Caller, request: ChatRequest) -> ModelEntry:

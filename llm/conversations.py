@@ -103,7 +103,8 @@ def compose(caller: Caller, ask: Ask) -> Composed:
     attachments = _attachments(caller, ask.attachments)
     settings: dict[str, Any] = {"shows_reasoning": True, "stream": True}
     if conversation is not None:
-        settings |= {name: value for name, value in conversation.parameters.items() if name not in ask.given}
+        kept = {name: value for name, value in conversation.parameters.items() if name not in ask.given}
+        settings |= kept | ({"substitution_explicit": True} if "substitution" in kept else {})
         settings["model"] = ask.request.model or conversation.model
     request = replace(ask.request, **settings)
     entry = choose_model(caller, request)

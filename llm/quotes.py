@@ -8,7 +8,7 @@ from accounts.caller import Caller
 from billing import clock, quota, rates
 from billing.errors import ApiError
 from billing.models import Price
-from llm.admission import Incoming, allowed_routes, choose_model, holder, output_for, usage_class
+from llm.admission import Incoming, allowed_routes, as_preferred, choose_model, holder, output_for, usage_class
 from llm.catalogue import find
 from llm.conversations import compose
 from llm.meter import input_bound, input_guess
@@ -34,6 +34,7 @@ def quote_for_turn(incoming: Incoming, asked: Ask) -> dict[str, Any]:
 
 def _quote(caller: Caller, request: ChatRequest) -> dict[str, Any]:
     rates.require(f"reads:{caller.subject}", caller.tier.reads_per_minute)
+    request = as_preferred(caller, request)
     entry = choose_model(caller, request)
     if request.persona and caller.brumo:
         request = with_persona(request)

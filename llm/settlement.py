@@ -76,7 +76,8 @@ def _close(chat: Chat, settlement: Settlement) -> tuple[int, Balance, tuple[str,
     done = quota.settle(chat.dispatch.request_id, settlement)
     slots.leave(f"account:{chat.caller.subject}", chat.dispatch.request_id)
     charged, balance = done or _read_back(chat)
-    warnings = notices.notify(chat.reservation, chat.caller.email, charged, balance)
+    mail_to = chat.caller.email if chat.caller.quota_mails else ""
+    warnings = notices.notify(chat.reservation, mail_to, charged, balance, language=chat.caller.language)
     if settlement.state == UsageEvent.State.SETTLED and not settlement.error_code:
         if chat.idempotency_id is not None:
             idempotency.store(chat.idempotency_id, _completion(chat, settlement, charged, balance, warnings))

@@ -13,10 +13,10 @@ from django.http.request import split_domain_port, validate_host
 from django.utils import translation
 from django.utils.translation import gettext_lazy as _
 
+from accounts.accept_language import api_language
 from accounts.address import client_address
 from accounts.caller import Caller
 from accounts.errors import InvalidToken
-from accounts.languages import api_language
 from accounts.proxy import Seen
 from accounts.revocation import Credential, credential_of, ended
 from accounts.sessions import user_of_cookies

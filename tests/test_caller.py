@@ -39,10 +39,11 @@ def test_nobody_is_a_guest():
 
 
 def test_a_login_token_is_its_user():
-    user = make_user(default_model="x/y", brumo=False)
+    user = make_user(default_model="x/y", brumo=False, substitution="strict", quota_mails=False, language="en")
     caller = ask(bearer(issue_token(user)[0]))
     assert (caller.user_id, caller.email, caller.carrier, caller.subject) == (user.pk, user.email, "token", f"user:{user.pk}")
     assert (caller.default_model, caller.brumo, caller.scopes) == ("x/y", False, None)
+    assert (caller.substitution, caller.quota_mails, caller.language) == ("strict", False, "en")
     assert caller.tier.is_default and caller.token_id == LoginToken.objects.get().pk
 
 

@@ -88,6 +88,16 @@ def test_brumo_speaks_unless_a_system_prompt_or_the_user_says_otherwise(
     assert upstream.chats[1].body["messages"][0]["content"] == "Be brief."
 
 
+def test_the_askers_rule_of_substitution_holds_where_a_request_names_none(
+    http: httpx.Client, upstream: FakeUpstream, make_user: Callable[..., User], bearer: Callable[[User], dict[str, str]], no_pauses: None
+) -> None:
+    upstream.always(Answer(fault="500"), model="deepseek-v3.1:671b-cloud")
+    headers = bearer(make_user(substitution="strict"))
+    assert ask(http, headers).status_code in (502, 503)
+    assert {chat.model for chat in upstream.chats} == {"deepseek-v3.1:671b-cloud"}
+    assert ask(http, headers, substitution="any").json()["fallback_used"]
+
+
 def test_the_budget_goes_upstream_as_the_maximum(http: httpx.Client, upstream: FakeUpstream) -> None:
     ask(http, max_tokens=123, temperature=0.2)
     options = upstream.chats[0].body["options"]

@@ -20,6 +20,7 @@ from billing import clock
 from billing.charges import Outcome
 from billing.models import UsageDay, UsageEvent
 from llm.pages_usage import RULES
+from tests.conftest import PASSWORD
 
 pytestmark = pytest.mark.django_db
 OWN = ["/dashboard", "/receipts", "/receipts/req_1", "/account/keys", "/account/devices", "/account/settings"]
@@ -167,14 +168,37 @@ def test_a_device_is_removed(client: Client, alice: User) -> None:
 
 def test_settings_are_those_of_every_program(client: Client, alice: User) -> None:
     model = "ollama/kimi-k2:1t-cloud"
-    page = client.post("/account/settings", {"default_model": model}, follow=True)
+    page = client.post("/account/settings", {"default_model": model, "substitution": "strict"}, follow=True)
     assert "Saved." in text(page)
     alice.refresh_from_db()
-    assert (alice.default_model, alice.brumo) == (model, False)
+    assert (alice.default_model, alice.substitution, alice.brumo, alice.quota_mails) == (model, "strict", False, False)
     assert f'<option value="{model}" selected>' in page.content.decode()
-    client.post("/account/settings", {"default_model": "", "brumo": "on"})
+    client.post("/account/settings", {"substitution": "any", "brumo": "on", "quota_mails": "on"})
     alice.refresh_from_db()
-    assert (alice.default_model, alice.brumo) == ("", True)
+    assert (alice.default_model, alice.substitution, alice.brumo, alice.quota_mails) == ("", "any", True, True)
+
+
+def test_a_language_is_chosen_for_the_pages_and_the_account(client: Client, alice: User) -> None:
+    assert "Gespeichert." in text(client.post("/account/settings", {"language": "de", "substitution": "any"}, follow=True))
+    alice.refresh_from_db()
+    assert (alice.language, client.cookies["django_language"].value) == ("de", "de")
+    client.post("/language", {"language": "en", "next": "/prices"})
+    alice.refresh_from_db()
+    assert (alice.language, client.cookies["django_language"].value) == ("en", "en")
+    client.post("/language", {"language": "xx", "next": "/prices"})
+    client.post("/account/settings", {"language": "xx", "substitution": "any"})
+    alice.refresh_from_db()
+    assert alice.language == "en"
+    client.post("/account/settings", {"language": "", "substitution": "any"})
+    alice.refresh_from_db()
+    assert (alice.language, client.cookies["django_language"].value) == ("", "")
+
+
+def test_the_language_comes_along_to_another_browser(alice: User) -> None:
+    User.objects.update(language="en")
+    browser = Client(headers={"accept-language": "de"})
+    browser.post("/accounts/login/", {"login": alice.email, "password": PASSWORD})
+    assert "Today" in text(browser.get("/dashboard"))
 
 
 def test_a_model_that_is_not_theirs_is_refused(client: Client, alice: User) -> None:

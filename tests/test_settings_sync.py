@@ -13,37 +13,40 @@ SYNC = "/v1/user/settings/sync"
 DATA = {"encrypted_data": "c2VjcmV0", "checksum": "0123456789abcdef", "timestamp": "2026-11-23T10:00:00"}
 
 
+OWN = {"default_model": "", "brumo": True, "substitution": "any", "quota_mails": True}  # the server reads these
+
+
 def change(client, settings, me="me", **more):
     return client.post(f"/v1/users/{me}/settings", {"settings": settings, **more}, format="json")
 
 
 def test_they_are_one_flat_object():
     client = with_token(make_user())
-    assert client.get("/v1/users/me/settings").json() == {"default_model": "", "brumo": True}
+    assert client.get("/v1/users/me/settings").json() == OWN
     assert change(client, {"theme": "dark", "font_size": 14}).json() == {
         "theme": "dark",
         "font_size": 14,
-        "default_model": "",
-        "brumo": True,
+        **OWN,
     }
     merged = change(client, {"theme": "light", "ignored_patterns": ["*.pyc"], "nothing": None}).json()
     assert (merged["theme"], merged["font_size"], merged["ignored_patterns"], merged["nothing"]) == ("light", 14, ["*.pyc"], None)
     replaced = change(client, {"language": "de"}, merge=False)
-    assert replaced.json() == client.get("/v1/users/me/settings").json() == {"language": "de", "default_model": "", "brumo": True}
+    assert replaced.json() == client.get("/v1/users/me/settings").json() == {"language": "de", **OWN}
 
 
-def test_the_server_reads_two_of_them():
+def test_the_server_reads_four_of_them():
     user = make_user()
     client = with_token(user)
-    assert change(client, {"default_model": "ollama/x:1b", "brumo": False}).json() == {"default_model": "ollama/x:1b", "brumo": False}
+    chosen = {"default_model": "ollama/x:1b", "brumo": False, "substitution": "strict", "quota_mails": False}
+    assert change(client, chosen).json() == chosen
     user.refresh_from_db()
-    assert (user.default_model, user.brumo) == ("ollama/x:1b", False)
+    assert {name: getattr(user, name) for name in chosen} == chosen
     change(client, {"theme": "dark"})
     user.refresh_from_db()
     assert user.brumo is False
     change(client, {}, merge=False)
     user.refresh_from_db()
-    assert (user.default_model, user.brumo) == ("", True)
+    assert {name: getattr(user, name) for name in OWN} == OWN
 
 
 @pytest.mark.parametrize(
@@ -56,6 +59,9 @@ def test_the_server_reads_two_of_them():
         {"a": "\x00"},
         {"\x00": 1},
         {"brumo": "yes"},
+        {"quota_mails": 1},
+        {"substitution": "sometimes"},
+        {"substitution": ["any"]},
         {"default_model": 1},
         {"a": "x" * 70_000},
     ],

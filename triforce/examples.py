@@ -91,6 +91,7 @@ DEVICE = {
     "last_seen": None,
     "is_active": True,
 }
+SETTINGS = {"theme": "dark", "default_model": MODEL, "brumo": True, "substitution": "any", "quota_mails": True}
 SYNCED = {"encrypted_data": "SG9uaWc=", "checksum": "0123456789abcdef", "timestamp": "2026-01-31T12:00:00Z", "revision": 4}
 
 EXAMPLES: dict[str, tuple[Any, Any]] = {
@@ -134,8 +135,8 @@ EXAMPLES: dict[str, tuple[Any, Any]] = {
     "create_key": ({"name": "laptop", "scopes": ["chat", "usage"], "daily_token_limit": 20000}, NEW_KEY),
     "revoke_key": (None, {"success": True}),
     "rotate_key": ({"grace_seconds": 3600}, NEW_KEY),
-    "get_settings": (None, {"default_model": MODEL, "brumo": True, "theme": "dark"}),
-    "set_settings": ({"settings": {"theme": "dark"}, "merge": True}, {"default_model": MODEL, "brumo": True, "theme": "dark"}),
+    "get_settings": (None, SETTINGS),
+    "set_settings": ({"settings": {"theme": "dark"}, "merge": True}, SETTINGS),
     "get_synced_settings": (None, SYNCED),
     "sync_settings": ({**SYNCED, "revision": 3}, {"success": True, "revision": 4}),
     "list_devices": (None, {"devices": [DEVICE], "count": 1}),

@@ -19,7 +19,7 @@ from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
 from django.urls import get_resolver
 from django.utils import translation
 
-from accounts.languages import api_language
+from accounts.accept_language import api_language
 from triforce.errors import as_api_error, json_response, request_id_of
 from triforce.limits import Receive, Scope, Send
 

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 from django.utils import translation
 
-from accounts.languages import api_language
+from accounts.accept_language import api_language
 from billing.request_ids import new_request_id
 from triforce.errors import PayloadTooLarge, render
 

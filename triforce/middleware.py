@@ -13,8 +13,8 @@ from django.urls import is_valid_path
 from django.utils import translation
 from django.utils.cache import patch_vary_headers
 
+from accounts.accept_language import api_language
 from accounts.errors import NotFound
-from accounts.languages import api_language
 from triforce.errors import as_api_error, json_response
 from triforce.paths import is_api, other_spelling
 

@@ -8,7 +8,7 @@ from csp.decorators import csp_update
 from django.contrib import admin
 from django.urls import include, path
 from django.views.decorators.cache import cache_control
-from django.views.i18n import JavaScriptCatalog, set_language
+from django.views.i18n import JavaScriptCatalog
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 
 from billing.schema import documented
@@ -28,7 +28,7 @@ inline_styles = csp_update({"style-src": [csp.UNSAFE_INLINE]})  # Swagger's page
 
 urlpatterns = [
     path("appearance", pages.appearance, name="appearance"),
-    path("language", set_language, name="set_language"),
+    path("language", pages.language, name="set_language"),
     path("jsi18n", sentences, name="jsi18n"),
     path("pages/<slug:slug>", pages.text, name="text"),
     path("health", documented(views.health, schema.HealthSchema), name="health"),

@@ -32,7 +32,8 @@ class SettingsView(OwnView):
         operation_id="set_settings", request=serializers.SettingsBody, responses=answers(OpenApiTypes.OBJECT, 400, 401, 403, 404)
     )
     def post(self, request: Request, me: str) -> Response:
-        """Merge in, or replace by, what is sent; answers with all of them. The server reads `default_model` and `brumo`."""
+        """Merge in, or replace by, what is sent; answers with all of them. The server reads `default_model`, `brumo`, `substitution` and
+        `quota_mails`."""
         body = serializers.SettingsBody.read(request.data)
         return Response(change_settings(user_of(request), body["settings"], merge=body["merge"]))
 
