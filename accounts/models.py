@@ -12,6 +12,8 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+LANGUAGES = settings.LANGUAGES
+
 
 def normalise_email(email: str) -> str:
     """The one spelling an address is stored and compared in: trimmed and casefolded."""
@@ -78,7 +80,7 @@ class User(AbstractUser):
     brumo = models.BooleanField(default=True, help_text=_("Brumo's persona where a chat brings no system prompt"))
     substitution = models.CharField(max_length=6, choices=Substitution, default=Substitution.ANY, db_default=Substitution.ANY)
     quota_mails = models.BooleanField(default=True, db_default=True, help_text=_("A mail at 80, 95 and 100 % of the day's tokens"))
-    language = models.CharField(max_length=5, choices=settings.LANGUAGES, blank=True, default="", db_default="")
+    language = models.CharField(max_length=5, choices=LANGUAGES, blank=True, default="", db_default="")
 
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS = []

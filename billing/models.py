@@ -212,6 +212,7 @@ class OutboxMail(models.Model):
     not_before = models.DateTimeField(default=timezone.now, db_default=Now(), help_text=_("The next attempt is due then"))
     sent_at = models.DateTimeField(null=True)
     error = models.CharField(max_length=200, blank=True)
+    forget = models.BooleanField(default=False, db_default=False, help_text=_("Deleted as soon as it is sent"))
 
     class Meta:
         indexes = [models.Index(fields=["created"], condition=Q(sent_at=None), name="outbox_mail_unsent")]

@@ -24,9 +24,12 @@ BATCH = 50
 KEPT = timedelta(days=30)
 
 
-def post(to: str, subject: str, body: str, dedupe: str) -> None:
-    """Leave a mail to be sent. A second one with the same `dedupe` is dropped. Commits and rolls back with the caller's transaction."""
-    mail = OutboxMail(dedupe=_key(dedupe), to=to, subject=" ".join(subject.split())[:200], body=body)
+def post(to: str, subject: str, body: str, dedupe: str, *, forget: bool = False) -> None:
+    """Leave a mail to be sent. A second one with the same `dedupe` is dropped. Commits and rolls back with the caller's transaction.
+
+    `forget` deletes it as soon as it is sent, and with it who it went to.
+    """
+    mail = OutboxMail(dedupe=_key(dedupe), to=to, subject=" ".join(subject.split())[:200], body=body, forget=forget)
     OutboxMail.objects.bulk_create([mail], ignore_conflicts=True)
 
 
@@ -66,6 +69,9 @@ def _send(mail: OutboxMail) -> bool:
         row.update(attempts=tries, error=type(error).__name__)
         log.warning("Mail %s was not sent (%s), try %s of %s.", mail.pk, type(error).__name__, tries, MOST_TRIES)
         return False
+    if mail.forget:
+        row.delete()
+        return True
     row.update(sent_at=clock.now(), error="", body="")  # a mail can hold a link that signs in: it is kept no longer than needed
     return True
 

@@ -156,7 +156,7 @@ _SQLITE_CLOSE = _CLOSE.format(**_ON_SQLITE)
 _SQLITE_RELEASE = """
 UPDATE billing_usageday SET reserved = reserved - %s, used = used + %s
 WHERE subject = %s AND usage_class = %s AND day = %s RETURNING subject, used, reserved, "limit" """
-_RECLASS = "UPDATE billing_usageevent SET usage_class = %s WHERE request_id = %s AND state = 'open'"
+_RECLASS = "UPDATE billing_usageevent SET usage_class = %s WHERE request_id = %s AND state = 'open' RETURNING subject"
 _CHECKPOINT = "UPDATE billing_usageevent SET output_tokens = %s, expires = %s WHERE request_id = %s AND state = 'open'"
 
 
@@ -281,14 +281,16 @@ def move(reservation: Reservation, usage_class: str) -> Reservation | None:
     try:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(_RECLASS, [usage_class, reservation.request_id])
-            if cursor.rowcount != 1:
+            receipt = cursor.fetchone()
+            if receipt is None:
                 raise _NoRoom
-            cursor.execute(_HOLD.format(rows=_HOLD_ROW), [holder.subject, usage_class, reservation.day, limit, reservation.reserved])
+            (subject,) = receipt  # not the holder's: the account may have been deleted meanwhile, and its receipts renamed
+            cursor.execute(_HOLD.format(rows=_HOLD_ROW), [subject, usage_class, reservation.day, limit, reservation.reserved])
             if not cursor.fetchall():
                 raise _NoRoom
             cursor.execute(
                 "UPDATE billing_usageday SET reserved = reserved - %s WHERE subject = %s AND usage_class = %s AND day = %s",
-                [reservation.reserved, holder.subject, reservation.usage_class, reservation.day],
+                [reservation.reserved, subject, reservation.usage_class, reservation.day],
             )
     except _NoRoom:
         return None

@@ -103,8 +103,8 @@ def compose(caller: Caller, ask: Ask) -> Composed:
     attachments = _attachments(caller, ask.attachments)
     settings: dict[str, Any] = {"shows_reasoning": True, "stream": True}
     if conversation is not None:
-        kept = {name: value for name, value in conversation.parameters.items() if name not in ask.given}
-        settings |= kept | ({"substitution_explicit": True} if "substitution" in kept else {})
+        own_ones = {name: value for name, value in conversation.parameters.items() if name not in ask.given}
+        settings |= own_ones | ({"substitution_explicit": True} if "substitution" in own_ones else {})
         settings["model"] = ask.request.model or conversation.model
     request = replace(ask.request, **settings)
     entry = choose_model(caller, request)
@@ -195,29 +195,36 @@ def _that_fit(
 
 def open_turn(caller: Caller, ask: Ask, composed: Composed, request_id: str) -> Turn:
     """Write the turn down, in its conversation, before anything is asked. Raises Conflict where a turn of that id is there already."""
+    for _try in range(2):
+        try:
+            return _written(caller, ask, composed, request_id)
+        except IntegrityError:  # the turn is there, or a moment ago its conversation came to be, for another model of the group
+            if Turn.objects.filter(pk=ask.id).exists():
+                break
+    raise Conflict
+
+
+@transaction.atomic
+def _written(caller: Caller, ask: Ask, composed: Composed, request_id: str) -> Turn:
     now = clock.now()
-    try:
-        with transaction.atomic():
-            conversation = composed.conversation or _new_conversation(caller, ask)
-            turn = Turn.objects.create(
-                id=ask.id,
-                conversation=conversation,
-                parent=composed.parent,
-                group=ask.group,
-                prompt=ask.message,
-                requested_model=composed.model_id,
-                request_id=request_id,
-                created=now,
-                saved=now,
-            )
-            turn.attachments.set(composed.attachments)
-            beside = ask.group is not None and conversation.turns.filter(group=ask.group).exclude(pk=turn.pk).exists()
-            if not beside:
-                conversation.leaf = turn
-            conversation.changed, conversation.model = now, composed.model_id
-            conversation.save(update_fields=["leaf", "changed", "model"])
-    except IntegrityError:
-        raise Conflict from None
+    conversation = composed.conversation or _new_conversation(caller, ask)
+    turn = Turn.objects.create(
+        id=ask.id,
+        conversation=conversation,
+        parent=composed.parent,
+        group=ask.group,
+        prompt=ask.message,
+        requested_model=composed.model_id,
+        request_id=request_id,
+        created=now,
+        saved=now,
+    )
+    turn.attachments.set(composed.attachments)
+    beside = ask.group is not None and conversation.turns.filter(group=ask.group).exclude(pk=turn.pk).exists()
+    if not beside:
+        conversation.leaf = turn
+    conversation.changed, conversation.model = now, composed.model_id
+    conversation.save(update_fields=["leaf", "changed", "model"])
     return turn
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from django.db import connections
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 
 from accounts.models import User
 from tests.browser import CHROMIUM, Watched, chromium
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(not CHROMIUM, reason="needs Debian's chromium")
 
 PUBLIC = ("/", "/models", "/models/ollama/ministral-3:14b", "/prices", "/status", "/pages/privacy", "/nosuch", "/docs",
           "/accounts/login/", "/accounts/signup/", "/accounts/password/reset/")  # fmt: skip
-OWN = ("/dashboard", "/receipts", "/account/keys", "/account/devices", "/account/settings")
+OWN = ("/dashboard", "/receipts", "/account/keys", "/account/devices", "/account/settings", "/account/privacy")
 ACCOUNT = ("/accounts/email/", "/accounts/password/change/", "/accounts/2fa/", "/accounts/sessions/", "/accounts/logout/")
 LOOKS = [(390, "light", "de"), (1440, "light", "en"), (390, "dark", "en"), (1440, "dark", "de")]
 
@@ -80,6 +80,17 @@ def test_somebody_signs_in_and_looks_round(watched: Watched, live: LiveServer, m
     assert not watched.complaints()
 
 
+def sign_in(watched: Watched, user: User) -> Page:
+    """The page, after its owner signed in."""
+    page = watched.page
+    page.goto("/accounts/login/")
+    page.locator("#id_login").fill(user.email)
+    page.locator("#id_password").fill(PASSWORD)
+    page.locator("form button[type=submit]").first.click()
+    page.wait_for_url("**/dashboard")
+    return page
+
+
 def test_the_menu_opens_without_a_mouse(watched: Watched) -> None:
     page = watched.page
     page.goto("/")
@@ -103,6 +114,39 @@ def test_the_look_and_the_language_stay(watched: Watched) -> None:
     page.goto("/models")
     expect(page.locator("html[lang=en][data-theme=dark]")).to_be_attached()
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(23, 19, 16)"
+
+
+def test_the_components_in_every_look(watched: Watched, live: LiveServer, make_user: Callable[..., User]) -> None:
+    page = sign_in(watched, make_user(is_staff=True))
+    page.goto("/internal/components")
+    assert not watched.complaints()
+    page.locator("[data-opens=dialog_dark]").click()
+    expect(page.locator("#dialog_dark")).to_be_visible()
+    assert not watched.complaints()
+    page.keyboard.press("Escape")
+    expect(page.locator("#dialog_dark")).to_be_hidden()
+    page.locator("[data-toast]").first.click()
+    expect(page.locator(".toasts .notice")).to_be_visible()
+    assert not watched.complaints()
+
+
+def test_without_a_line_there_is_a_page_with_a_bear(live: LiveServer, browser: Browser) -> None:
+    context = browser.new_context(base_url=live.url, locale="en")
+    page = context.new_page()
+    page.goto("/")
+    page.evaluate("navigator.serviceWorker.ready.then(() => true)")
+    page.wait_for_function("navigator.serviceWorker.controller !== null")
+    context.set_offline(True)
+    page.goto("/prices")
+    expect(page.locator("h1")).to_have_text("No connection")
+    assert page.locator("img").evaluate("image => image.naturalWidth") > 0
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(250, 247, 242)"
+    context.set_offline(False)
+    page.get_by_role("link", name="Try again").click()
+    expect(page.locator("h1")).to_have_text("Prices")
+    kept = page.evaluate("async () => (await (await caches.open((await caches.keys())[0])).keys()).map(one => new URL(one.url).pathname)")
+    assert {"/offline", "/static/"} == {path if path == "/offline" else path[:8] for path in kept}
+    context.close()
 
 
 def test_every_colour_and_size_is_a_token() -> None:

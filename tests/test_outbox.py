@@ -17,7 +17,7 @@ from billing.models import OutboxMail
 pytestmark = pytest.mark.django_db
 
 
-def post(dedupe: str = "a", **changes: str) -> OutboxMail:
+def post(dedupe: str = "a", **changes: Any) -> OutboxMail:
     outbox.post(**{"to": "ada@example.com", "subject": "Hello", "body": "A link", "dedupe": dedupe, **changes})
     return OutboxMail.objects.latest("id")
 
@@ -35,6 +35,16 @@ def test_it_sends_once_and_then_forgets_the_words() -> None:
     assert [(message.to, message.subject, message.body) for message in mail.outbox] == [(["ada@example.com"], "Hello", "A link")]
     row = OutboxMail.objects.get()
     assert row.sent_at and row.body == ""
+
+
+def test_it_forgets_whom_it_wrote_to_where_that_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    post(forget=True)
+    with monkeypatch.context() as broken:
+        break_mail(broken, OSError("no route"))
+        assert outbox.send_due() == 0
+    OutboxMail.objects.update(not_before=timezone.now())
+    assert outbox.send_due() == 1
+    assert not OutboxMail.objects.exists()
 
 
 def test_it_drops_a_second_mail_of_the_same_cause() -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.conf import settings
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
 from django.db import connection
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import render
@@ -68,6 +72,16 @@ def language(request: HttpRequest) -> HttpResponseBase:
     if request.method == "POST" and request.user.is_authenticated and chosen in dict(settings.LANGUAGES):
         remember(request.user, chosen, response)
     return response
+
+
+@require_safe
+@login_required
+def components(request: HttpRequest) -> HttpResponse:
+    """GET /internal/components: every component in the light and in the dark, for those who build with them."""
+    user: Any = request.user
+    if not user.is_staff:
+        raise PermissionDenied
+    return render(request, "pages/components.html", {"looks": ("light", "dark")})
 
 
 def not_found(request: HttpRequest) -> HttpResponse:

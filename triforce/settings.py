@@ -55,6 +55,7 @@ CONTENT_SECURITY_POLICY = {  # nothing from elsewhere, nothing inline, on every 
         "font-src": [csp.SELF],
         "connect-src": [csp.SELF],
         "manifest-src": [csp.SELF],
+        "worker-src": [csp.SELF],
         "form-action": [csp.SELF],
         "frame-ancestors": [csp.NONE],
         "base-uri": [csp.NONE],

@@ -12,7 +12,7 @@ from django.views.i18n import JavaScriptCatalog
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 
 from billing.schema import documented
-from triforce import pages, schema, views
+from triforce import pages, pages_app, pages_privacy, schema, views
 
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 
@@ -30,7 +30,14 @@ urlpatterns = [
     path("appearance", pages.appearance, name="appearance"),
     path("language", pages.language, name="set_language"),
     path("jsi18n", sentences, name="jsi18n"),
+    path("manifest.webmanifest", pages_app.manifest, name="manifest"),
+    path("service-worker.js", pages_app.worker, name="worker"),
+    path("offline", pages_app.offline, name="offline"),
+    path("internal/components", pages.components, name="components"),
     path("pages/<slug:slug>", pages.text, name="text"),
+    path("account/privacy", pages_privacy.privacy, name="privacy"),
+    path("account/privacy/export", pages_privacy.take_along, name="take_along"),
+    path("account/privacy/delete", pages_privacy.forget, name="forget"),
     path("health", documented(views.health, schema.HealthSchema), name="health"),
     path("healthz", documented(views.healthz, schema.HealthzSchema), name="healthz"),
     path("readyz", documented(views.ready, schema.ReadySchema), name="ready"),
