@@ -13,6 +13,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from billing.db import in_database
+from llm import health
 from llm.models import LanguageModel, Provider, Status
 from llm.providers import is_on, native_id, provider_key, spoken_id, transport, wire_for
 from llm.providers.base import ListedModel
@@ -118,6 +119,7 @@ def _write_all(looks: list[tuple[Provider, Look]]) -> None:
     now = timezone.now()
     for provider, look in looks:
         _provider_rows.filter(pk=provider.pk).update(status=look.status, checked_at=now)
+        health.note(provider, look.status)
         changed: dict[str, list[int]] = {}
         for row in _model_rows.filter(provider=provider):
             row.provider = provider

@@ -61,6 +61,22 @@ class Provider(Revised):
         return self.name
 
 
+class ProviderDay(models.Model):
+    """How often a provider was looked at on a UTC day, and what the looks showed."""
+
+    provider = models.ForeignKey(Provider, on_delete=models.CASCADE, related_name="+")
+    day = models.DateField()
+    good = models.PositiveIntegerField(default=0)
+    degraded = models.PositiveIntegerField(default=0)
+    bad = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["provider", "day"], name="provider_day_once")]
+
+    def __str__(self) -> str:
+        return f"{self.provider_id} {self.day}"
+
+
 class LanguageModel(Revised):
     """One model of one provider. Its id is `<provider>/<native id>`."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from django import forms
@@ -12,8 +13,9 @@ from django.shortcuts import render
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
-from billing.models import Tier
+from billing.models import Price, Tier
 from billing.tiers import all_tiers, guest_tier, tier_for
+from llm import health
 from llm.catalogue import ModelEntry, catalogue, is_on, models_for
 from llm.models import LanguageModel, Provider, Status
 from llm.persona import saying
@@ -27,10 +29,12 @@ CAPABILITIES = (
     ("json", _("Answers in JSON")),
     ("embedding", _("Embeds")),
 )
+CONTEXTS = (("", _("Any")), ("32000", "≥ 32.000"), ("128000", "≥ 128.000"), ("1000000", "≥ 1.000.000"))
 ORDERS = {
     "": (_("As we recommend"), None),
     "name": (_("By name"), lambda entry: entry.name.casefold()),
     "context": (_("Longest context first"), lambda entry: -(entry.context_window or 0)),
+    "price": (_("Cheapest first"), None),
 }
 
 
@@ -41,6 +45,8 @@ class ModelFilter(forms.Form):
     provider = forms.ChoiceField(label=_("Provider"), required=False)
     capability = forms.ChoiceField(label=_("Can"), required=False, choices=CAPABILITIES)
     tier = forms.ChoiceField(label=_("In the tier"), required=False)
+    context = forms.ChoiceField(label=_("Context"), required=False, choices=CONTEXTS)
+    live = forms.BooleanField(label=_("Only those that work now"), required=False)
     order = forms.ChoiceField(label=_("Order"), required=False, choices=[(name, label) for name, (label, _key) in ORDERS.items()])
 
     def __init__(self, data: Any) -> None:
@@ -55,8 +61,21 @@ class ModelFilter(forms.Form):
         asked = self.cleaned_data
         tier = next((tier for tier in all_tiers() if tier.slug == asked.get("tier")), all_tiers()[-1])
         entries = models_for(tier, capability=asked.get("capability") or "chat", provider=asked.get("provider"), q=asked.get("q"))
+        if least := int(asked.get("context") or 0):
+            entries = [entry for entry in entries if (entry.context_window or 0) >= least]
+        if asked.get("live"):
+            alive = set(LanguageModel.objects.filter(status=Status.HEALTHY).values_list("model_id", flat=True))
+            entries = [entry for entry in entries if entry.model_id in alive]
+        if asked.get("order") == "price":
+            return _cheapest_first(entries)
         _label, key = ORDERS[asked.get("order", "")]
         return entries if key is None else sorted(entries, key=key)
+
+
+def _cheapest_first(entries: list[ModelEntry]) -> list[ModelEntry]:
+    """By what a million tokens in and one out cost together; those of unknown price last."""
+    prices: dict[int | None, Decimal] = {pk: paid + made for pk, paid, made in Price.objects.values_list("pk", "input", "output")}
+    return sorted(entries, key=lambda entry: prices.get(entry.price_id, Decimal("Infinity")))
 
 
 @require_safe
@@ -94,7 +113,10 @@ def status(request: HttpRequest) -> HttpResponse:
     troubled = LanguageModel.objects.filter(
         enabled=True, listed=True, missing_since=None, provider__in=providers, status__in=(Status.DEGRADED, Status.OFFLINE)
     ).order_by("-status_since")
-    return render(request, "pages/status.html", {"providers": providers, "troubled": troubled[:50]})
+    history = health.history(providers)
+    for row in providers:
+        row.days = history[row.pk]  # type: ignore[attr-defined]
+    return render(request, "pages/status.html", {"providers": providers, "troubled": troubled[:50], "span": health.DAYS})
 
 
 @require_safe

@@ -121,5 +121,5 @@ STORES = (
 # Tables that hold nothing of a person.
 IMPERSONAL = frozenset({
     "accounts.ClientRelease", "auth.Group", "auth.Group_permissions", "auth.Permission", "billing.Price", "billing.Revision",
-    "billing.Tier", "contenttypes.ContentType", "llm.LanguageModel", "llm.Provider", "triforce.Text",
+    "billing.Tier", "contenttypes.ContentType", "llm.LanguageModel", "llm.Provider", "llm.ProviderDay", "triforce.Text",
 })  # fmt: skip
