@@ -18,7 +18,7 @@ from billing.models import OutboxMail, Subscription, Tier, UsageDay, UsageEvent
 from billing.revision import Snapshot
 from llm import availability
 from llm.breaker import breakers
-from llm.models import Attachment, Conversation, IdempotentAnswer, LanguageModel, Provider
+from llm.models import Attachment, Conversation, IdempotentAnswer, LanguageModel, Provider, Status
 from tests.fakes.upstream import FakeUpstream
 from tests.server import LiveServer
 from tests.wired import STAND_IN, Wired
@@ -63,9 +63,15 @@ def live_server_process(django_db_setup: None, django_db_blocker: Any) -> Iterat
 
 @pytest.fixture
 def committed(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
-    """The database as other threads and processes see it. Rows of people and usage are deleted after the test, seeds stay."""
+    """The database as other threads and processes see it. Rows of people and usage are deleted after the test, seeds stay.
+
+    What the server learnt of models meanwhile is unlearnt: it writes that down now and then.
+    """
     with django_db_blocker.unblock():
         yield
+        availability.forget()
+        LanguageModel._base_manager.exclude(status=Status.UNKNOWN).update(status=Status.UNKNOWN, status_since=None, ttft_ms=None)
+        Provider._base_manager.exclude(status=Status.UNKNOWN).update(status=Status.UNKNOWN)
         for model in (UsageEvent, UsageDay, IdempotentAnswer, OutboxMail, Conversation, Attachment, Subscription, User):
             model.objects.all().delete()
 

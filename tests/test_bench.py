@@ -64,8 +64,9 @@ def test_it_tells_percentiles_and_medians():
 
 
 def test_it_reads_a_process_from_proc():
-    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    child = subprocess.Popen([sys.executable, "-c", "print(1, flush=True); input()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
+        child.stdout.read(1)  # it is Python by now, and no copy of us any more
         assert child.pid in tree([os.getpid()])
         assert rss_mb([child.pid]) > 1
         assert cpu_seconds([os.getpid()]) > 0

@@ -39,7 +39,7 @@ def test_it_says_the_same_for_the_same_request():
 
 
 def test_it_has_a_saying_for_every_situation():
-    assert set(SITUATIONS.values()) | {"server"} == set(SAYINGS)
+    assert set(SITUATIONS.values()) | {"server", "welcome"} == set(SAYINGS)
     assert all(saying(code, "x") for code in [*SITUATIONS, *SAYINGS])
 
 
