@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -29,6 +30,7 @@ from billing.request_ids import new_request_id
 from llm.admission import Incoming
 from llm.dialects import socket
 
+log = logging.getLogger(__name__)
 WATCH_SECONDS = 1.0
 SIGNED_OUT = 4401
 _open: set[Open] = set()
@@ -151,6 +153,17 @@ async def watch() -> None:
             gone = await in_database(ended, credentials)
         except ServiceUnavailable:
             continue  # nobody's credential can be looked at, and no frame is answered either
-        for consumer in [one for one in _open if one.credential in gone]:
-            forget(consumer)
+        except Exception:  # without this loop no socket would notice a sign-out any more
+            log.exception("The credentials of open sockets could not be looked at.")
+            continue
+        await asyncio.gather(*(_sign_out(one) for one in list(_open) if one.credential in gone))
+
+
+async def _sign_out(consumer: Open) -> None:
+    """One that reads nothing must not keep the others open."""
+    forget(consumer)
+    try:
+        async with asyncio.timeout(WATCH_SECONDS / 2):
             await consumer.close(SIGNED_OUT)
+    except (TimeoutError, RuntimeError, OSError) as error:  # it is going by itself, or will be by its next frame
+        log.info("A socket whose credential ended could not be told: %s", type(error).__name__)
