@@ -44,6 +44,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
 
     caller: Caller
     credential: Credential | None = None
+    gone = False
 
     async def dispatch(self, message: dict[str, Any]) -> None:
         """Channels' own would hop into a thread for each frame, to look after connections that no socket holds."""
@@ -73,12 +74,19 @@ class ChatConsumer(AsyncWebsocketConsumer):
 
     async def disconnect(self, code: int) -> None:
         """The line is gone. Its turns go on."""
+        self.gone = True
         sockets.forget(self)
         for task in (*self.work, *self.following.values()):
             task.cancel()
 
     async def say(self, frame: bytes) -> None:
-        await self.send(text_data=frame.decode())
+        if not self.gone:
+            await self.send(text_data=frame.decode())
+
+    async def close(self, code: int | None = None, reason: str | None = None) -> None:
+        """From our side: nothing is said any more."""
+        self.gone = True
+        await super().close(code, reason)
 
     # -- frames -----------------------------------------------------------------------------------------------------------
 
@@ -167,6 +175,9 @@ class ChatConsumer(AsyncWebsocketConsumer):
         async def guarded() -> None:
             try:
                 await work
+            except OSError as error:  # it reads nothing, or is gone: there is nobody to tell
+                self.gone = True
+                log.info("A socket is given up: %s", error)
             except Exception as error:
                 await self.complain(error, turn_id)
 
