@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gettext
+import re
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -140,6 +141,43 @@ def test_a_guest_asks_stops_edits_and_branches(chat: Chat, upstream: FakeUpstrea
     assert not chat.complaints()
     assert Conversation.objects.get().turns.count() == 3
     at_rest(live)
+
+
+MARKDOWN = """# Title
+
+| a | b |
+|---|--:|
+| 1 | 2 |
+
+```python
+def bear() -> str:
+    return "honey"
+```
+
+Inline $a^2 + b^2$ and
+
+$$\\frac{1}{2}$$
+
+![a picture](https://example.org/p.png) and [a link](https://example.org), <br>a line, <b onclick=x>no tag</b>.
+"""
+
+
+def test_markdown_is_drawn(chat: Chat, upstream: FakeUpstream) -> None:
+    upstream.always(Answer([MARKDOWN[place : place + 7] for place in range(0, len(MARKDOWN), 7)], usage=(1, 1)))
+    chat.ask("Show me everything")
+    chat.whole()
+    answer = chat.answer
+    expect(answer.locator("h1")).to_have_text("Title")
+    expect(answer.locator("table td[align=right]")).to_have_text("2")
+    expect(answer.locator("figure.code figcaption")).to_contain_text("python")
+    expect(answer.locator("figure.code .hljs-keyword").first).to_have_text("def")
+    expect(answer.locator("math")).to_have_count(2)
+    expect(answer.locator("math mfrac")).to_have_count(1)
+    expect(answer.locator("img")).to_have_count(0)
+    expect(answer.get_by_role("link", name="a picture")).to_have_attribute("href", "https://example.org/p.png")
+    expect(answer.get_by_role("link", name="a link")).to_have_attribute("rel", re.compile("noopener"))
+    expect(answer).to_contain_text("<b onclick=x>")
+    assert not chat.complaints()
 
 
 def test_a_reload_loses_no_word_and_bills_none_twice(chat: Chat, upstream: FakeUpstream, live: LiveServer) -> None:

@@ -5,13 +5,15 @@ const TEXT = "a abbr b blockquote br caption code dd del details div dl dt em h1
 const MATHS = "span math semantics annotation mrow mi mo mn ms mtext mspace msqrt mroot mfrac msub msup msubsup munder mover munderover mtable mtr mtd mstyle mpadded mphantom menclose".split(" ");
 const MATHS_ATTRIBUTES = "xmlns encoding mathvariant displaystyle scriptlevel stretchy fence separator lspace rspace width height depth voffset minsize maxsize linethickness columnalign rowspacing columnspacing columnlines rowlines accent accentunder mathcolor mathbackground notation movablelimits symmetric largeop display".split(" ");
 const COMMON = { RETURN_DOM_FRAGMENT: true, ALLOW_DATA_ATTR: false, ALLOW_ARIA_ATTR: false, SANITIZE_NAMED_PROPS: true };
+const PLAIN = "title lang dir start reversed colspan rowspan align open data-tex data-lang".split(" ");
 const LINKS = /^(?:https?:\/\/|mailto:)/i;
 
 const PROFILES = {
   text: {
     ...COMMON,
     ALLOWED_TAGS: TEXT,
-    ALLOWED_ATTR: ["href", "title", "lang", "dir", "start", "reversed", "colspan", "rowspan", "align", "open", "data-tex", "data-lang"],
+    ALLOWED_ATTR: ["href", ...PLAIN],
+    ADD_URI_SAFE_ATTR: PLAIN, // else DOMPurify wants addresses in them, too
     ALLOWED_URI_REGEXP: LINKS,
     FORBID_CONTENTS: ["script", "style", "svg", "math", "iframe", "object", "embed", "template", "noscript", "textarea", "select", "title", "audio", "video"],
   },
