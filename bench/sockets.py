@@ -1,6 +1,6 @@
 """`python -m bench.sockets`: 500 open sockets on one process, 50 of them streaming 20 tokens a second.
 
-Memory a socket, and how late tokens come.
+Memory a socket, how late tokens come, and what long answers leave in memory.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from bench.run import layout
 
 MODEL = "bench-100-50"  # 100 tokens, one every 50 ms
 PACE = 0.05
+LONG = "bench-1000-10"  # 1,000 tokens, as long as answers of people's are
+FORGOTTEN = 3  # seconds after which an answer that is saved has left the memory
 HANDSHAKES = 25  # at once
 
 
@@ -51,9 +53,9 @@ async def opened(url: str, headers: dict[str, str], count: int, stack: contextli
     return lines
 
 
-async def stream(line: ClientConnection, seen: Seen) -> None:
+async def stream(line: ClientConnection, seen: Seen, model: str = MODEL) -> None:
     asked = time.perf_counter()
-    await line.send(json.dumps({"type": "chat", "id": str(uuid.uuid4()), "message": "Go", "model": f"openai/{MODEL}", "temporary": False}))
+    await line.send(json.dumps({"type": "chat", "id": str(uuid.uuid4()), "message": "Go", "model": f"openai/{model}", "temporary": False}))
     began, count = 0.0, 0
     async for raw in line:
         now, frame = time.perf_counter(), json.loads(raw)
@@ -68,7 +70,7 @@ async def stream(line: ClientConnection, seen: Seen) -> None:
             return
 
 
-async def measured(gateway: TriForce, idle: int, streaming: int) -> str:
+async def measured(gateway: TriForce, idle: int, streaming: int, long: int) -> str:
     url, pids = f"ws://127.0.0.1:{gateway.port}/ws/chat/", tree(gateway.pids())
     async with contextlib.AsyncExitStack() as stack:
         await opened(url, gateway.headers, 20, stack)  # what the first few cost is the process's, not theirs
@@ -84,12 +86,17 @@ async def measured(gateway: TriForce, idle: int, streaming: int) -> str:
         await asyncio.gather(*(stream(line, seen) for line in lines[:streaming]))
         busy = (cpu_seconds(pids) - cpu) / (time.perf_counter() - at)
         after = rss_mb(pids)
+        answers = Seen()
+        await asyncio.gather(*(stream(line, answers, LONG) for line in lines[:long]))
+        await asyncio.sleep(FORGOTTEN)
+        left = 1000 * (rss_mb(pids) - after) / long
     kilobytes = 1000 * (full - before) / (idle + streaming)
     return "\n".join(
         (
             f"{idle + streaming} sockets: {kilobytes:.0f} kB each ({before:.0f} → {full:.0f} MB), at rest {100 * resting:.1f} % of a core",
             f"{streaming} streaming, {seen.ended} ended well, {len(seen.late)} tokens: {100 * busy:.1f} % of a core, {after:.0f} MB",
             f"first token after {_ms(seen.first, 0.5)} / {_ms(seen.first, 0.99)} ms (p50 / p99)",
+            f"{answers.ended} long answers ended well, {len(answers.late)} tokens; each left {left:.0f} kB in memory",
             f"tokens late by {_ms(seen.late, 0.5)} / {_ms(seen.late, 0.99)} ms (p50 / p99)",
         )
     )
@@ -103,6 +110,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.sockets", description=__doc__)
     parser.add_argument("--idle", type=int, default=450)
     parser.add_argument("--streaming", type=int, default=50)
+    parser.add_argument("--long", type=int, default=40, help="answers of 1,000 tokens")
     parser.add_argument("--database-url", default=os.environ.get("DATABASE_URL", ""), help="a PostgreSQL server; default: SQLite")
     chosen = parser.parse_args()
     own, others = layout()
@@ -113,7 +121,7 @@ def main() -> int:
         try:
             gateway.install()
             gateway.start()
-            print(asyncio.run(measured(gateway, chosen.idle, chosen.streaming)))
+            print(asyncio.run(measured(gateway, chosen.idle, chosen.streaming, chosen.long)))
         finally:
             gateway.stop()
     return 0

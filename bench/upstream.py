@@ -14,7 +14,7 @@ import orjson
 import uvloop
 
 WORD = "zeta "  # one token; it occurs in nothing else that a gateway sends
-MODELS = ("bench-20-0", "bench-100-0", "bench-100-10", "bench-100-50")
+MODELS = ("bench-20-0", "bench-100-0", "bench-100-10", "bench-1000-10", "bench-100-50")
 CREATED = 1_750_000_000
 
 
