@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import pytest
+from allauth.usersessions.models import UserSession
+from django.test import Client
+from django.utils import translation
 
+from accounts.browsers import browser_of
 from accounts.client_logs import store_logs
 from accounts.devices import add_device
 from accounts.keys import create_key
 from accounts.models import ApiKey, User
 from accounts.tokens import issue_token
 from tests.people import PASSWORD, browser, error_of, make_user, with_token
+from tests.staff import enter
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
 def operator():
-    client = browser()
-    client.force_login(User.objects.create_superuser("root@example.org", PASSWORD))
-    return client
+    return enter(browser(), User.objects.create_superuser("root@example.org", PASSWORD))
 
 
 @pytest.mark.parametrize("model", ["user", "apikey", "logintoken", "device", "clientlog", "clientrelease"])
@@ -57,3 +60,32 @@ def test_nobody_edits_a_key(operator):
     assert operator.get("/admin/accounts/apikey/add/").status_code == 403
     assert operator.post(f"/admin/accounts/apikey/{key.pk}/change/", {"name": "x"}).status_code == 403
     assert ApiKey.objects.get().name == "k"
+
+
+LINUX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+KNOWN = {
+    LINUX: "Firefox on Linux",
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/139.0 Safari/537.36 Edg/139.0": "Edge on Windows",
+    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 Version/18.5 Safari/605.1.15": "Safari on macOS",
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) CriOS/138.0 Mobile/15E148 Safari/604.1": "Chrome on iPhone",
+    "Mozilla/5.0 (Linux; Android 15) AppleWebKit/537.36 Chrome/138.0 Mobile Safari/537.36": "Chrome on Android",
+    "curl/8.5.0": "curl",
+    "<b>" + "x" * 60: "<b>" + "x" * 37,
+    "": "",
+}
+
+
+@pytest.mark.parametrize("user_agent", KNOWN)
+def test_a_browser_has_short_words(user_agent: str) -> None:
+    with translation.override("en"):
+        assert browser_of(user_agent) == KNOWN[user_agent]
+
+
+def test_sessions_are_shown_with_their_browsers(operator: Client) -> None:
+    for path in ("/accounts/sessions/", "/admin/usersessions/usersession/"):
+        page = operator.get(path, headers={"User-Agent": LINUX, "Accept-Language": "en"})
+        assert page.status_code == 200
+    UserSession.objects.update(user_agent=LINUX)
+    for path in ("/accounts/sessions/", "/admin/usersessions/usersession/"):
+        page = operator.get(path, headers={"User-Agent": LINUX, "Accept-Language": "en"}).content.decode()
+        assert ">Firefox on Linux<" in page and ">Mozilla" not in page

@@ -15,6 +15,7 @@ from billing.tiers import guest_tier, tier_for
 from llm.catalogue import get_model, models_for
 from llm.models import LanguageModel, Provider
 from llm.prices import propose
+from tests.staff import enter
 
 pytestmark = pytest.mark.django_db
 OSS = "ollama/gpt-oss:20b-cloud"
@@ -22,9 +23,7 @@ OSS = "ollama/gpt-oss:20b-cloud"
 
 @pytest.fixture
 def operator(client: Client) -> Client:
-    client.force_login(
-        User.objects.create_superuser("root@example.org", "x"), backend="allauth.account.auth_backends.AuthenticationBackend"
-    )
+    enter(client, User.objects.create_superuser("root@example.org", "x"))
     return client
 
 
@@ -85,7 +84,7 @@ def test_a_model_is_switched_off_and_on_at_once(operator, rows):
 def test_a_model_of_unknown_abilities_can_be_added_and_is_pinned(operator, rows):
     values = {
         "provider": rows[Provider].pk, "native_id": "gpt-new", "min_tier": guest_tier().pk, "enabled": "on", "listed": "on",
-        "position": 30, "fallback": "[]", "capabilities": "[]",
+        "position": 30, "fallback": "", "capabilities": "", "aliases": "",
     }  # fmt: skip
     assert operator.post(page(LanguageModel, "add"), values).status_code == 302
     row = LanguageModel.objects.get(model_id="openai/gpt-new")
