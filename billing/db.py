@@ -6,22 +6,30 @@ Our own threads keep their connections, so a hop costs no connecting and a chat 
 from __future__ import annotations
 
 import asyncio
+import logging
+import random
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import wraps
 from typing import ParamSpec, TypeVar
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django.utils import translation
 
+from billing import patience
 from billing.errors import ServiceUnavailable
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
+log = logging.getLogger(__name__)
+UNDONE = frozenset({"40001", "40P01", "55P03"})  # for another's sake: not serializable, a deadlock, no lock
+TOO_LONG = "57014"
 IDLE_SECONDS = 1.0
+PATIENCE_SECONDS = 10.0  # a chat's statements take milliseconds
 _thread = threading.local()
 _lock = threading.Lock()
 _threads: ThreadPoolExecutor | None = None
@@ -35,7 +43,7 @@ def _executor() -> ThreadPoolExecutor:
     if _threads is None:
         with _lock:
             if _threads is None:
-                _threads = ThreadPoolExecutor(settings.DB_THREADS, thread_name_prefix="database")
+                _threads = ThreadPoolExecutor(settings.DB_THREADS, "database", patience.wait_for, (PATIENCE_SECONDS,))
     return _threads
 
 
@@ -45,6 +53,9 @@ def guarded(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     try:
         result = function(*args, **kwargs)
     except (OperationalError, InterfaceError) as error:
+        if sqlstate(error) in UNDONE | {TOO_LONG}:
+            log.warning("The database ended what was at work: %s", error)
+            raise ServiceUnavailable(headers={"Retry-After": "1"}) from error
         _away, _down = time.monotonic(), connection.connection is None
         connection.close()
         raise _unavailable() from error
@@ -56,6 +67,28 @@ def guarded(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     return result
 
 
+def sqlstate(error: BaseException) -> str | None:
+    """PostgreSQL's name for an error of Django's; None where it is not the server's word."""
+    return getattr(error.__cause__, "sqlstate", None)
+
+
+def tried_again(function: Callable[P, T]) -> Callable[P, T]:
+    """A function that is one transaction, tried three times where the database undoes it; within another, only that one can be."""
+
+    @wraps(function)
+    def trying(*args: P.args, **kwargs: P.kwargs) -> T:
+        for _turn in range(2):
+            try:
+                return function(*args, **kwargs)
+            except OperationalError as error:
+                if connection.in_atomic_block or sqlstate(error) not in UNDONE:
+                    raise
+            time.sleep(random.uniform(0.01, 0.05))  # the other goes first
+        return function(*args, **kwargs)
+
+    return trying
+
+
 def _unavailable() -> ServiceUnavailable:
     return ServiceUnavailable(headers={"Retry-After": "5"})
 
@@ -65,10 +98,27 @@ def away_within(seconds: float) -> bool:
     return time.monotonic() - _away < seconds
 
 
+def wait_for_locks(seconds: int) -> None:
+    """In the running transaction nobody's lock is waited for longer than this; then it is OperationalError. SQLite has its own limit."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{seconds}s"])
+
+
 async def in_database(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run synchronous database work in one of our threads. Raises ServiceUnavailable where the database is away."""
     loop, language = asyncio.get_running_loop(), translation.get_language()
     return await loop.run_in_executor(_executor(), lambda: _hop(language, function, *args, **kwargs))
+
+
+async def to_the_end(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """in_database() for work that what follows builds upon: a caller that is cancelled meanwhile leaves only once the work is done."""
+    work = asyncio.ensure_future(in_database(function, *args, **kwargs))
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        await asyncio.gather(work, return_exceptions=True)
+        raise
 
 
 def _hop(language: str | None, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

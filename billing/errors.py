@@ -5,6 +5,7 @@ ApiError
 ├── QuotaExceeded           429
 ├── RateLimited             429
 ├── ConcurrencyLimited      429
+├── PaymentUnavailable      502
 └── ServiceUnavailable      503
 accounts/errors.py and llm/errors.py add theirs.
 """
@@ -69,6 +70,14 @@ class ConcurrencyLimited(ApiError):
     status_code = 429
     default_code = "concurrency_limited"
     default_detail = _("Too many requests at the same time for this account.")
+
+
+class PaymentUnavailable(ApiError):
+    """502: the payment service did not do what it was asked."""
+
+    status_code = 502
+    default_code = "payment_unavailable"
+    default_detail = _("The payment service does not answer as it should. Nothing was ordered or changed; please try again in a moment.")
 
 
 class ServiceUnavailable(ApiError):

@@ -6,7 +6,8 @@ from django.conf import settings
 from django.utils import translation
 from django.utils.translation import gettext as _
 
-from billing import clock, outbox
+from billing import clock
+from billing.letters import write
 from billing.quota import Balance, Reservation
 
 STEPS = (80, 95, 100)
@@ -30,13 +31,14 @@ def notify(reservation: Reservation, email: str, charged: int, balance: Balance,
 def _mail(reservation: Reservation, email: str, step: int, balance: Balance, language: str) -> None:
     reset = clock.stamp(clock.resets_at(reservation.day))
     with translation.override(language):
-        outbox.post(
-            to=email,
+        write(
+            email,
             subject=_("%(step)d %% of today's tokens are used") % {"step": step},
-            body=_(
-                "You have used %(used)d of your %(limit)d tokens today. The count starts anew at %(reset)s.\n\n"
-                "Every request and what it was charged: %(url)s/receipts\n"
-            )
-            % {"used": balance.used, "limit": balance.limit, "reset": reset, "url": settings.PUBLIC_URL},
+            paragraphs=[
+                _("You have used %(used)d of your %(limit)d tokens today. The count starts anew at %(reset)s.")
+                % {"used": balance.used, "limit": balance.limit, "reset": reset}
+            ],
+            label=_("Every request and what it was charged"),
+            path="/receipts",
             dedupe=f"quota:{reservation.holder.subject}:{reservation.day}:{step}",
         )

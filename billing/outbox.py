@@ -11,7 +11,7 @@ import smtplib
 from datetime import timedelta
 
 from django.conf import settings
-from django.core.mail import EmailMessage
+from django.core.mail import EmailMultiAlternatives
 from django.db.models import F
 
 from billing import clock
@@ -24,12 +24,12 @@ BATCH = 50
 KEPT = timedelta(days=30)
 
 
-def post(to: str, subject: str, body: str, dedupe: str, *, forget: bool = False) -> None:
+def post(to: str, subject: str, body: str, dedupe: str, *, html: str = "", forget: bool = False) -> None:
     """Leave a mail to be sent. A second one with the same `dedupe` is dropped. Commits and rolls back with the caller's transaction.
 
-    `forget` deletes it as soon as it is sent, and with it who it went to.
+    `html` says the same as `body`. `forget` deletes it as soon as it is sent, and with it who it went to.
     """
-    mail = OutboxMail(dedupe=_key(dedupe), to=to, subject=" ".join(subject.split())[:200], body=body, forget=forget)
+    mail = OutboxMail(dedupe=_key(dedupe), to=to, subject=" ".join(subject.split())[:200], body=body, html=html, forget=forget)
     OutboxMail.objects.bulk_create([mail], ignore_conflicts=True)
 
 
@@ -63,7 +63,10 @@ def _claim(mail: OutboxMail) -> bool:
 def _send(mail: OutboxMail) -> bool:
     row = OutboxMail.objects.filter(pk=mail.pk)
     try:
-        EmailMessage(mail.subject, mail.body, to=[mail.to]).send()
+        message = EmailMultiAlternatives(mail.subject, mail.body, to=[mail.to])
+        if mail.html:
+            message.attach_alternative(mail.html, "text/html")
+        message.send()
     except (OSError, smtplib.SMTPException) as error:
         tries = MOST_TRIES if _is_final(error) else mail.attempts + 1
         row.update(attempts=tries, error=type(error).__name__)
@@ -72,7 +75,7 @@ def _send(mail: OutboxMail) -> bool:
     if mail.forget:
         row.delete()
         return True
-    row.update(sent_at=clock.now(), error="", body="")  # a mail can hold a link that signs in: it is kept no longer than needed
+    row.update(sent_at=clock.now(), error="", body="", html="")  # a mail can hold a link that signs in: it is kept no longer than needed
     return True
 
 

@@ -9,16 +9,16 @@ where it still fits"; it takes parameters only.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
 
 from billing import clock
-from billing.db import away_within
+from billing.db import away_within, tried_again
 from billing.errors import QuotaExceeded
 from billing.models import UsageClass, UsageDay, UsageEvent
 
@@ -31,7 +31,10 @@ TRIES = 5
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who a reservation is for. `limit` and `key_limit` in tokens a day, 0 = none. `visitor`: a guest's browser, for its own share."""
+    """Who a reservation is for. `limit` and `key_limit` in tokens a day, 0 = none. `visitor`: who of the guests, for their own share.
+
+    `shadow`: the limit is on trial. What it would refuse goes on, marked; a key's own limit holds all the same.
+    """
 
     subject: str
     account_id: int | None
@@ -40,6 +43,7 @@ class Holder:
     key_id: int | None = None
     key_limit: int = 0
     visitor: str = ""
+    shadow: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +111,11 @@ RETURNING 1"""
 _HOLD_ROW = "(%s, %s, %s, %s, 0, %s)"
 _EVENT_COLUMNS = (
     "request_id, account_id, subject, key_id, key_limited, tier, entry_point, day, usage_class, requested_model, streamed, "
-    "reserved, created, expires, visitor"
+    "reserved, created, expires, visitor, over_limit"
 )
 _EVENT_VALUES = (
-    "%s, %s::bigint, %s, %s::bigint, %s::boolean, %s, %s, %s::date, %s, %s, %s::boolean, %s::bigint, %s::timestamptz, %s::timestamptz, %s"
+    "%s, %s::bigint, %s, %s::bigint, %s::boolean, %s, %s, %s::date, %s, %s, %s::boolean, %s::bigint, %s::timestamptz, %s::timestamptz, %s, "
+    "%s::boolean"
 )
 _POSTGRES_RESERVE = (
     "WITH held AS ({hold}) INSERT INTO billing_usageevent ("
@@ -119,7 +124,7 @@ _POSTGRES_RESERVE = (
     + _EVENT_VALUES
     + " FROM (SELECT count(*) AS rows FROM held) AS counted WHERE counted.rows = {count} RETURNING 1"
 )
-_SQLITE_EVENT = f"INSERT INTO billing_usageevent ({_EVENT_COLUMNS}) VALUES ({', '.join(['%s'] * 15)})"
+_SQLITE_EVENT = f"INSERT INTO billing_usageevent ({_EVENT_COLUMNS}) VALUES ({', '.join(['%s'] * 16)})"
 
 _CLOSE = """
 UPDATE billing_usageevent
@@ -130,33 +135,41 @@ WHERE request_id = %s AND state = 'open' {which}
 RETURNING subject, key_id, key_limited, usage_class, day, reserved, charged"""
 _ON_POSTGRES: dict[str, str] = {"least": "LEAST", "json": "%s::jsonb", "boolean": "%s::boolean", "bigint": "%s::bigint"}
 _ON_SQLITE = {"least": "MIN", "json": "%s", "boolean": "%s", "bigint": "%s", "which": ""}
+# Whoever waited for a receipt on its way into another class may not see the counter that it went to: then nothing is closed here.
+_COUNTED = """
+  AND EXISTS (SELECT 1 FROM billing_usageday AS d WHERE d.subject = billing_usageevent.subject
+    AND d.usage_class = billing_usageevent.usage_class AND d.day = billing_usageevent.day)"""
 _POSTGRES_SETTLE = (
     "WITH event AS ("
-    + _CLOSE.format(which="AND NOT key_limited", **_ON_POSTGRES)
+    + _CLOSE.format(which="AND NOT key_limited" + _COUNTED, **_ON_POSTGRES)
     + """)
 UPDATE billing_usageday AS d SET reserved = d.reserved - event.reserved, used = d.used + event.charged
 FROM event
 WHERE d.day = event.day AND d.subject = event.subject AND d.usage_class = event.usage_class
 RETURNING d.subject, d.used, d.reserved, d."limit", event.charged"""
 )
-# Two counters: locked in the order in which a reservation takes them ("user:" before "key:"), or the two would deadlock.
+# Two counters: locked in the order in which a reservation takes them (the key's last), or the two would deadlock.
 _POSTGRES_SETTLE_KEY = (
     "WITH event AS ("
-    + _CLOSE.format(which="AND key_limited", **_ON_POSTGRES)
+    + _CLOSE.format(which="AND key_limited" + _COUNTED, **_ON_POSTGRES)
     + """), locked AS (
   SELECT d.id, event.reserved AS held, event.charged FROM billing_usageday AS d JOIN event ON d.day = event.day
      AND ((d.subject = event.subject AND d.usage_class = event.usage_class)
       OR (d.subject = 'key:' || event.key_id AND d.usage_class = 'cloud'))
-  ORDER BY d.subject DESC FOR UPDATE OF d)
+  ORDER BY starts_with(d.subject, 'key:') FOR UPDATE OF d)
 UPDATE billing_usageday AS d SET reserved = d.reserved - locked.held, used = d.used + locked.charged
 FROM locked WHERE d.id = locked.id
 RETURNING d.subject, d.used, d.reserved, d."limit", locked.charged"""
 )
+_POSTGRES_CLOSE = _CLOSE.format(which="", **_ON_POSTGRES)
 _SQLITE_CLOSE = _CLOSE.format(**_ON_SQLITE)
-_SQLITE_RELEASE = """
+_RELEASE = """
 UPDATE billing_usageday SET reserved = reserved - %s, used = used + %s
 WHERE subject = %s AND usage_class = %s AND day = %s RETURNING subject, used, reserved, "limit" """
 _RECLASS = "UPDATE billing_usageevent SET usage_class = %s WHERE request_id = %s AND state = 'open' RETURNING subject"
+# Two classes of one subject: locked in one order, whichever way a request moves.
+_POSTGRES_BOTH = """
+SELECT 1 FROM billing_usageday WHERE subject = %s AND day = %s AND usage_class IN (%s, %s) ORDER BY usage_class FOR UPDATE"""
 _CHECKPOINT = "UPDATE billing_usageevent SET output_tokens = %s, expires = %s WHERE request_id = %s AND state = 'open'"
 
 
@@ -167,10 +180,14 @@ def _on_postgres() -> bool:
 # -- reserve --------------------------------------------------------------------------------------------------------------
 
 
+def _limit(holder: Holder, usage_class: str) -> int | None:
+    """The holder's own limit in that class; None = none."""
+    return holder.limit or None if usage_class == UsageClass.CLOUD else None
+
+
 def _rows(holder: Holder, usage_class: str, day: date, tokens: int) -> list[tuple[Any, ...]]:
     """The counters a request holds on: its subject's, and its key's where that has a limit of its own."""
-    limit = holder.limit or None if usage_class == UsageClass.CLOUD else None
-    rows: list[tuple[Any, ...]] = [(holder.subject, usage_class, day, limit, tokens)]
+    rows: list[tuple[Any, ...]] = [(holder.subject, usage_class, day, _limit(holder, usage_class), tokens)]
     if holder.key_limit:
         rows.append((f"key:{holder.key_id}", UsageClass.CLOUD, day, holder.key_limit, tokens))
     return rows
@@ -185,7 +202,8 @@ class _NoRoom(Exception):
     """Rolls back the counter that had room where the other had none."""
 
 
-def _try_reserve(reservation: Reservation, entry_point: str, model: str, streamed: bool, now: datetime) -> bool:
+@tried_again
+def _try_reserve(reservation: Reservation, entry_point: str, model: str, streamed: bool, now: datetime, over_limit: bool = False) -> bool:
     """Hold exactly `reservation.reserved` and write its receipt, or change nothing."""
     holder = reservation.holder
     rows = _rows(holder, reservation.usage_class, reservation.day, reservation.reserved)
@@ -195,7 +213,7 @@ def _try_reserve(reservation: Reservation, entry_point: str, model: str, streame
     held = [value for row in rows for value in row]
     event = [
         reservation.request_id, holder.account_id, holder.subject, holder.key_id, bool(holder.key_limit), holder.tier, entry_point,
-        reservation.day, reservation.usage_class, model, streamed, reservation.reserved, now, now + LEASE, holder.visitor,
+        reservation.day, reservation.usage_class, model, streamed, reservation.reserved, now, now + LEASE, holder.visitor, over_limit,
     ]  # fmt: skip
     try:
         with _together(rows), connection.cursor() as cursor:
@@ -224,8 +242,11 @@ def reserve(
     entry_point: str,
     model: str,
     streamed: bool = False,
+    over_limit: bool = False,
 ) -> Reservation:
     """Hold `input_bound` + up to `output` tokens and open the receipt. Raises QuotaExceeded where too few are left.
+
+    `over_limit` marks the receipt: a limit on trial, which the holder no longer has, would have refused it.
 
     Asks for everything first, which nearly always fits. Only where it does not are the counters read, and what is left asked for;
     somebody else may be quicker, so the last try asks for the least that makes sense.
@@ -235,10 +256,16 @@ def reserve(
     tokens = input_bound + output
     for turn in range(TRIES):
         wanted = Reservation(request_id, holder, usage_class, now.date(), input_bound, tokens)
-        if _try_reserve(wanted, entry_point, model, streamed, now):
+        if _try_reserve(wanted, entry_point, model, streamed, now, over_limit):
             return wanted
         if turn == 0:
             sweep(holder.subject)  # a dead process may hold what this request needs
+        if holder.shadow:
+            own = balance(holder.subject, usage_class, now.date(), _limit(holder, usage_class)).remaining
+            return reserve(
+                request_id=request_id, holder=replace(holder, limit=0, shadow=False), usage_class=usage_class, input_bound=input_bound,
+                output=output, entry_point=entry_point, model=model, streamed=streamed, over_limit=own is not None and own < least,
+            )  # fmt: skip
         rest = left(holder, usage_class, now.date())
         if rest is None or rest < least or turn == TRIES - 1:
             break
@@ -270,12 +297,13 @@ def refusal(holder: Holder, usage_class: str, day: date, *, needed: int) -> Quot
     )
 
 
+@tried_again
 def move(reservation: Reservation, usage_class: str) -> Reservation | None:
     """Take the reservation over into another class, for a fallback that answers from there. None where that has no room."""
     if usage_class == reservation.usage_class:
         return reservation
     holder = reservation.holder
-    limit = holder.limit or None if usage_class == UsageClass.CLOUD else None
+    limit = None if holder.shadow else _limit(holder, usage_class)
     if limit is not None and reservation.reserved > limit:
         return None
     try:
@@ -285,6 +313,8 @@ def move(reservation: Reservation, usage_class: str) -> Reservation | None:
             if receipt is None:
                 raise _NoRoom
             (subject,) = receipt  # not the holder's: the account may have been deleted meanwhile, and its receipts renamed
+            if _on_postgres():
+                cursor.execute(_POSTGRES_BOTH, [subject, reservation.day, reservation.usage_class, usage_class])
             cursor.execute(_HOLD.format(rows=_HOLD_ROW), [subject, usage_class, reservation.day, limit, reservation.reserved])
             if not cursor.fetchall():
                 raise _NoRoom
@@ -300,6 +330,7 @@ def move(reservation: Reservation, usage_class: str) -> Reservation | None:
 # -- settle ---------------------------------------------------------------------------------------------------------------
 
 
+@tried_again
 def settle(request_id: str, settlement: Settlement) -> tuple[int, Balance] | None:
     """Close the receipt, release its hold and count its charge, on the day it was opened. Once: a second call changes nothing.
 
@@ -311,14 +342,15 @@ def settle(request_id: str, settlement: Settlement) -> tuple[int, Balance] | Non
         s.cache_write_tokens, s.output_tokens, s.reasoning_tokens, s.estimated, s.price_version, s.latency_ms, s.ttft_ms,
         s.finish_reason, s.error_code, clock.now(), request_id,
     ]  # fmt: skip
-    rows = _settle_postgres(close) if _on_postgres() else _settle_sqlite(close)
-    for subject, used, reserved, limit, charged in rows:
+    rows = _settle_at_once(close) if _on_postgres() else []
+    for subject, used, reserved, limit, charged in rows or _settle_in_steps(close):
         if not subject.startswith("key:"):
             return charged, Balance(used, reserved, limit)
     return None
 
 
-def _settle_postgres(close: list[Any]) -> list[Any]:
+def _settle_at_once(close: list[Any]) -> list[Any]:
+    """In one statement, which nearly always does it; else it has changed nothing."""
     with connection.cursor() as cursor:
         cursor.execute(_POSTGRES_SETTLE, close)
         rows = cursor.fetchall()
@@ -328,25 +360,27 @@ def _settle_postgres(close: list[Any]) -> list[Any]:
         return rows
 
 
-def _settle_sqlite(close: list[Any]) -> list[Any]:
+def _settle_in_steps(close: list[Any]) -> list[Any]:
+    """In one transaction: each step sees what was written while the one before it waited."""
     rows = []
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(_SQLITE_CLOSE, close)
+        cursor.execute(_POSTGRES_CLOSE if _on_postgres() else _SQLITE_CLOSE, close)
         event = cursor.fetchone()
         if event is None:
             return []
         subject, key_id, key_limited, usage_class, day, reserved, charged = event
         counters = [(subject, usage_class)] + ([(f"key:{key_id}", UsageClass.CLOUD)] if key_limited else [])
         for name, klass in counters:
-            cursor.execute(_SQLITE_RELEASE, [reserved, charged, name, klass, day])
+            cursor.execute(_RELEASE, [reserved, charged, name, klass, day])
             rows += [(*row, charged) for row in cursor.fetchall()]
     return rows
 
 
-def checkpoint(progress: Iterable[tuple[str, int]]) -> None:
+@tried_again
+def checkpoint(progress: Sequence[tuple[str, int]]) -> None:
     """Write (request_id, output tokens so far) of running requests and keep their receipts from expiring for 30 s more."""
     expires = clock.now() + LEASE
-    rows = [(output, expires, request_id) for request_id, output in progress]
+    rows = [(output, expires, request_id) for request_id, output in sorted(progress)]  # the order in which a deletion locks them
     if rows:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.executemany(_CHECKPOINT, rows)
@@ -359,7 +393,8 @@ def sweep(subject: str = "") -> int:
     """
     if away_within(LIVING_SECONDS):
         return 0
-    expired = UsageEvent.objects.filter(state=UsageEvent.State.OPEN, expires__lt=clock.now())
+    # in the order of the index of what is open: in that of their numbers SQLite would walk through every receipt there is
+    expired = UsageEvent.objects.filter(state=UsageEvent.State.OPEN, expires__lt=clock.now()).order_by("expires")
     if subject:
         expired = expired.filter(subject=subject)
     count = 0
@@ -391,6 +426,7 @@ def balance(subject: str, usage_class: str, day: date, limit: int | None) -> Bal
 
 
 def left(holder: Holder, usage_class: str, day: date) -> int | None:
-    """What is left for this holder: the smaller of its own and its key's rest. None = no limit."""
+    """What is left for this holder: the smaller of its own and its key's rest. None = no limit; one on trial is none."""
+    holder = replace(holder, limit=0) if holder.shadow else holder
     balances = [balance(subject, klass, day, limit) for subject, klass, _, limit, _ in _rows(holder, usage_class, day, 0)]
     return min((rest.remaining for rest in balances if rest.remaining is not None), default=None)

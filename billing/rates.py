@@ -7,7 +7,7 @@ import threading
 import time
 import uuid
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from billing import shared
@@ -39,7 +39,18 @@ return {{allowed and 1 or 0, held, tostring(oldest + window - now)}}
 _FORGET = "return redis.call('DEL', KEYS[1])"
 _GIVE_BACK = "return redis.call('ZPOPMAX', KEYS[1])"
 
-_hits: dict[str, deque[float]] = {}
+MANY, MOST = 50_000, 100_000  # keys of this process; a scan of addresses must not fill the memory
+LOOK_SECONDS = 5.0
+
+
+@dataclass(slots=True)
+class _Window:
+    seconds: int
+    hits: deque[float] = field(default_factory=deque)
+
+
+_windows: dict[str, _Window] = {}  # whoever was seen last stands last
+_looked = 0.0
 _lock = threading.Lock()
 
 
@@ -73,7 +84,7 @@ def clear(key: str) -> None:
 
     def forget() -> None:
         with _lock:
-            _hits.pop(key, None)
+            _windows.pop(key, None)
 
     forget()
     shared.run(_FORGET, f"rate:{key}", [], lambda: None)
@@ -84,11 +95,11 @@ def give_back(key: str) -> None:
 
     def pop() -> None:
         with _lock:
-            hits = _hits.get(key)
-            if hits:
-                hits.pop()
-            if not hits:
-                _hits.pop(key, None)
+            window = _windows.get(key)
+            if window and window.hits:
+                window.hits.pop()
+            if window and not window.hits:
+                del _windows[key]
 
     shared.run(_GIVE_BACK, f"rate:{key}", [], pop)
 
@@ -105,21 +116,27 @@ def _look_here(key: str, limit: int, seconds: int, count: bool) -> tuple[bool, i
     """(allowed?, hits in the window, seconds until its oldest leaves it)"""
     now = time.time()
     with _lock:
-        hits = _hits.setdefault(key, deque())
+        window = _windows.pop(key, None) or _Window(seconds)
+        window.seconds, hits = seconds, window.hits
         while hits and hits[0] <= now - seconds:
             hits.popleft()
         allowed = len(hits) < limit
         if allowed and count:
             hits.append(now)
         if not hits:
-            del _hits[key]
             return allowed, 0, seconds
-        if len(_hits) > 50_000:
-            _drop_stale(now)
+        _windows[key] = window
+        if len(_windows) > MANY:
+            _make_room(now)
         return allowed, len(hits), hits[0] + seconds - now
 
 
-def _drop_stale(now: float) -> None:
-    """Keys that were not seen for an hour; without this a scan of addresses would fill the memory."""
-    for key in [key for key, hits in _hits.items() if hits[-1] < now - 3600]:
-        del _hits[key]
+def _make_room(now: float) -> None:
+    """Drop what no window counts any more, which is looked for now and then; and at the most whoever was longest not seen."""
+    global _looked
+    if abs(now - _looked) >= LOOK_SECONDS:
+        _looked = now
+        for key in [key for key, window in _windows.items() if window.hits[-1] <= now - window.seconds]:
+            del _windows[key]
+    while len(_windows) > MOST:
+        del _windows[next(iter(_windows))]

@@ -48,6 +48,7 @@ _RENEW = f"""{shared.NOW}
 redis.call('ZADD', KEYS[1], 'XX', now + {LEASE_SECONDS}, ARGV[1])
 return redis.call('EXPIRE', KEYS[1], 120)
 """
+_CROWD = "return {redis.call('ZCARD', KEYS[1]), redis.call('ZCARD', KEYS[1] .. ':waiting')}"
 
 
 @dataclass
@@ -94,6 +95,18 @@ def renew(name: str, member: str) -> None:
         if place is not None and member in place.held:
             place.held[member] = time.time() + LEASE_SECONDS
     shared.run(_RENEW, f"slots:{name}", [member], lambda: None)
+
+
+def crowd(name: str) -> tuple[int, int]:
+    """(places held, requests that wait) just now; of the dead some too, for at most a lease."""
+
+    def here() -> tuple[int, int]:
+        with _lock:
+            place = _places.get(name, _Place())
+            return len(place.held), len(place.waiting)
+
+    held, waiting = shared.run(_CROWD, f"slots:{name}", [], here)
+    return int(held), int(waiting)
 
 
 def _enter_here(name: str, capacity: int, member: str, rank: float, wait: bool, now: float) -> int:

@@ -17,7 +17,7 @@ class Migration(migrations.Migration):
             field=models.DateTimeField(
                 db_default=django.db.models.functions.datetime.Now(),
                 default=django.utils.timezone.now,
-                help_text="The next attempt is due then",
+                help_text="The next attempt is due then",verbose_name='not before'
             ),
         ),
     ]

@@ -15,7 +15,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='usageevent',
             name='visitor',
-            field=models.CharField(blank=True, db_default='', default='', help_text="A guest's browser", max_length=32),
+            field=models.CharField(blank=True, db_default='', default='', help_text="A guest's browser", max_length=32, verbose_name='visitor'),
         ),
         migrations.AddIndex(
             model_name='usageevent',

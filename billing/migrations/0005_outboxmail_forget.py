@@ -11,6 +11,6 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='outboxmail',
             name='forget',
-            field=models.BooleanField(db_default=False, default=False, help_text='Deleted as soon as it is sent'),
+            field=models.BooleanField(db_default=False, default=False, help_text='Deleted as soon as it is sent', verbose_name='forget once sent'),
         ),
     ]
