@@ -76,7 +76,7 @@ def admit_now(incoming: Incoming, request: ChatRequest) -> Chat:
     request = as_preferred(caller, request)
     entry = choose_model(caller, request)
     output = output_for(request, entry)
-    stored = idempotency.begin(caller.subject, incoming.headers.get("idempotency-key", ""), incoming.body, incoming.request_id)
+    stored = idempotency.begin(caller.owner, incoming.headers.get("idempotency-key", ""), incoming.body, incoming.request_id)
     if stored.completion is not None:
         return _replayed(caller, request, entry, incoming, stored.completion)
     try:
@@ -142,14 +142,18 @@ def _no_slot(concurrency: int) -> ConcurrencyLimited:
 
 def allowed_routes(caller: Caller, entry: ModelEntry, request: ChatRequest) -> tuple[ModelEntry, ...]:
     """The request's routes that are in the caller's tier and can see what it shows; a key that names its models is never led to others."""
-    shows_images = any(message.images for message in request.messages)
     return tuple(
         route
         for route in routes_for(entry, request)
         if route.min_tier_position <= caller.tier.position
         and (not caller.key_models or route.model_id in caller.key_models)
-        and (not shows_images or route is entry or not route.capabilities or route.can("vision"))
+        and (route is entry or sees(route, request))
     )
+
+
+def sees(entry: ModelEntry, request: ChatRequest) -> bool:
+    """Can it look at the request's images? One of which nothing is known may."""
+    return not entry.capabilities or entry.can("vision") or not any(message.images for message in request.messages)
 
 
 def usage_class(caller: Caller, entry: ModelEntry) -> str:
@@ -161,7 +165,8 @@ def usage_class(caller: Caller, entry: ModelEntry) -> str:
 def holder(caller: Caller) -> Holder:
     """The caller as the meter knows it."""
     tier = caller.tier
-    return Holder(caller.subject, caller.user_id, tier.slug, tier.daily_tokens, caller.key_id, caller.key_daily_tokens, caller.visitor)
+    limit, key_limit = tier.daily_tokens, caller.key_daily_tokens
+    return Holder(caller.subject, caller.user_id, tier.slug, limit, caller.key_id, key_limit, caller.share, tier.shadow)
 
 
 def _hold(
@@ -184,7 +189,8 @@ def _degrade(
     caller: Caller, entry: ModelEntry, bound: int, output: int, request: ChatRequest, incoming: Incoming, refusal: QuotaExceeded
 ) -> tuple[ModelEntry, Reservation]:
     """Where the caller said `any`, go on with a model that does not count; else say which would still work."""
-    alternatives = [other for other in models_for(caller.tier) if usage_class(caller, other) == UsageClass.UNLIMITED]
+    unlimited = [other for other in models_for(caller.tier) if usage_class(caller, other) == UsageClass.UNLIMITED]
+    alternatives = [other for other in unlimited if sees(other, request)]
     if caller.key_models:
         alternatives = [other for other in alternatives if other.model_id in caller.key_models]
     if refusal.extra["scope"] == "api_key":

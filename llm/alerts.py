@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from billing import clock, outbox
-from billing.models import Price
+from llm import prices
 from llm.models import Provider, Status
 from llm.providers import is_on, provider_key
 
@@ -15,7 +15,7 @@ def tell_of_providers() -> None:
         if is_on(provider) and provider_key(provider):
             body = f"{provider.name} does not answer, or does not accept our key. Its models fall back to others meanwhile.\n"
             outbox.tell_operators(f"{provider.name} is offline", body, f"offline:{provider.slug}:{today}")
-    waiting = Price.objects.filter(approved=False).count()
+    waiting = prices.waiting().count()
     if waiting:
         body = f"{waiting} prices changed by more than three times. They are not used until you approve them in the admin, under Prices.\n"
         outbox.tell_operators(f"{waiting} prices wait for your approval", body, f"prices:{today}")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Collection
 from datetime import timedelta
+from uuid import UUID
 
 from django.db.models import Sum
 from django.utils.translation import gettext as _
@@ -18,6 +20,7 @@ from llm.models import Attachment
 
 MOST_BYTES = 10 * 1024 * 1024
 MOST_BYTES_OF_ALL = {True: 50 * 1024 * 1024, False: 500 * 1024 * 1024}  # of a guest's, of an account's
+TEMPORARY = timedelta(minutes=50)  # past its last question; the sweep, which comes every five minutes, is done within the hour
 UNUSED = timedelta(days=2)  # what was uploaded and never sent
 IMAGES = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF87a": "image/gif", b"GIF89a": "image/gif"}
 MEDIA_TYPES = sorted({*IMAGES.values(), "image/webp"})
@@ -28,8 +31,11 @@ OFFICE = {
 }
 
 
-def store(caller: Caller, name: str, content: bytes) -> Attachment:
-    """Keep a file. Raises InvalidRequest where it cannot be read, Conflict where the caller's room is used up."""
+def store(caller: Caller, name: str, content: bytes, *, temporary: bool = False) -> Attachment:
+    """Keep a file; that of a temporary chat for less than an hour past its last question.
+
+    Raises InvalidRequest where it cannot be read, Conflict where the caller's room is used up.
+    """
     if not content:
         raise InvalidRequest(_("The file is empty."), field="file")
     if len(content) > MOST_BYTES:
@@ -40,6 +46,7 @@ def store(caller: Caller, name: str, content: bytes) -> Attachment:
     row = Attachment(
         user_id=caller.user_id, visitor=caller.visitor if caller.is_guest else "", name=_clean(name), size=len(content), created=clock.now()
     )
+    row.expires = row.created + TEMPORARY if temporary else None
     row.media_type = _image_type(content)
     if row.media_type:
         row.kind, row.image, row.tokens = Attachment.Kind.IMAGE, content, IMAGE_TOKENS
@@ -49,6 +56,16 @@ def store(caller: Caller, name: str, content: bytes) -> Attachment:
         row.tokens = guess(row.text)
     row.save()
     return row
+
+
+def put_off(caller: Caller, ids: Collection[UUID]) -> None:
+    """These are asked about in a temporary chat: they expire later."""
+    Attachment.objects.of(caller).filter(pk__in=ids, expires__isnull=False).update(expires=clock.now() + TEMPORARY)
+
+
+def purge_expired() -> int:
+    """Forget what was uploaded for temporary chats that are over. Returns how many."""
+    return Attachment.objects.filter(expires__lt=clock.now()).delete()[0]
 
 
 def purge_unused() -> int:

@@ -65,6 +65,7 @@ class ModelEntry:
     price_id: int | None
     position: int
     missing_since: datetime | None = None
+    aliases: tuple[str, ...] = ()
 
     def can(self, capability: str) -> bool:
         """A model of which nothing is known counts as chat."""
@@ -87,6 +88,10 @@ class Catalogue:
     @cached_property
     def by_id(self) -> dict[str, ModelEntry]:
         return {entry.model_id: entry for entry in self.entries}
+
+    @cached_property
+    def by_alias(self) -> dict[str, ModelEntry]:
+        return {alias: entry for entry in self.entries for alias in entry.aliases}
 
     @cached_property
     def by_native_id(self) -> dict[str, list[ModelEntry]]:
@@ -166,6 +171,7 @@ def _entry(row: LanguageModel, provider: ProviderEntry) -> ModelEntry:
         price_id=row.price_id,
         position=row.position,
         missing_since=row.missing_since,
+        aliases=tuple(row.aliases),
     )
 
 
@@ -200,9 +206,9 @@ def standing_in(tier: Tier, *, missing: bool = False) -> list[ModelEntry]:
 
 
 def find(model_id: str) -> ModelEntry | None:
-    """The model of exactly this id, or the only one of this native id: among the providers that are on, else among all."""
+    """The model of exactly this id or alias, or the only one of this native id: among the providers that are on, else among all."""
     wanted, known = model_id.strip(), catalogue.get()
-    if entry := known.by_id.get(wanted):
+    if entry := known.by_id.get(wanted) or known.by_alias.get(wanted):
         return entry
     namesakes = known.by_native_id.get(wanted, [])
     on = [entry for entry in namesakes if is_on(entry.provider)] or namesakes
@@ -287,6 +293,8 @@ def _not_found(model_id: str, tier: Tier) -> ModelNotFound:
 
 def _not_in_tier(entry: ModelEntry) -> ModelNotInTier:
     lowest = next((tier for tier in all_tiers() if tier.position >= entry.min_tier_position), None)
-    slug, name = (entry.min_tier_slug, entry.min_tier_slug) if lowest is None else (lowest.slug, lowest.name)
-    words = {"model": entry.model_id, "tier": name}
+    slug = name = label = entry.min_tier_slug
+    if lowest is not None:
+        slug, name, label = lowest.slug, lowest.name, lowest.label
+    words = {"model": entry.model_id, "tier": label}
     return ModelNotInTier(_("%(model)s is part of %(tier)s and above.") % words, model=entry.model_id, tier=slug, tier_name=name)

@@ -16,7 +16,7 @@ from contextlib import aclosing
 
 from billing import quota, slots
 from billing.charges import Outcome
-from billing.db import in_database
+from billing.db import in_database, to_the_end
 from billing.errors import ApiError, ServiceUnavailable
 from llm.admission import MOST_OUTPUT, Chat, Incoming, admit_now, usage_class
 from llm.catalogue import ModelEntry
@@ -62,29 +62,23 @@ async def stream(chat: Chat) -> AsyncGenerator[Delta | Completion, None]:
         yield chat.replay
         return
     running[chat.dispatch.request_id] = chat
-    outcome = Outcome.CANCELLED_EARLY
-    error_code = "cancelled"
+    ended: tuple[Outcome, str] | None = None
     try:
         async with aclosing(_answer(chat)) as deltas:
             async for delta in deltas:
-                outcome = Outcome.CANCELLED
                 yield delta
                 if chat.request.stream:
                     chat.meter.delivered = chat.meter.shown.tokens
-        outcome, error_code = chat.meter.outcome(), ""
+        ended = chat.meter.outcome(), ""
     except ApiError as error:
-        outcome, error_code = _failure(chat, error), error.code
+        ended = _failure(chat, error), error.code
         raise
     except Exception:
-        outcome, error_code = _broke(chat), "internal_error"
+        ended = _broke(chat), "internal_error"
         raise
     finally:
-        if error_code == "cancelled" and chat.dispatch.interrupted:
-            outcome, error_code = _broke(chat), "service_unavailable"  # it was us who left
-        elif outcome == Outcome.CANCELLED_EARLY and not chat.dispatch.sent:
-            outcome = Outcome.REFUSED  # no provider was asked yet: nothing to pay
         running.pop(chat.dispatch.request_id, None)
-        chat.completion = await settle(chat, outcome, error_code)
+        chat.completion = await settle(chat, *(ended or _left(chat)))
     yield chat.completion
 
 
@@ -100,12 +94,8 @@ async def complete(chat: Chat) -> Completion:
 async def _answer(chat: Chat) -> AsyncGenerator[Delta, None]:
     """The answering route's Deltas that the door shows; all are counted, and cut at the budget."""
     meter = chat.meter
-    route: ModelEntry | None = None
-    async with aclosing(answer(chat.dispatch, _capped(chat), prepare=lambda r: _take_over(chat, r))) as events:
-        async for route_now, event in events:
-            if route_now is not route:
-                route = route_now
-                meter.start_over()
+    async with aclosing(answer(chat.dispatch, _capped(chat), prepare=lambda route: _prepare(chat, route))) as events:
+        async for event in events:
             if isinstance(event, Usage):
                 meter.reported = event
             elif isinstance(event, Finish):
@@ -127,16 +117,28 @@ def _capped(chat: Chat) -> ChatRequest:
     return dataclasses.replace(chat.request, max_tokens=max(1, chat.meter.budget))
 
 
-async def _take_over(chat: Chat, route: ModelEntry) -> bool:
-    """Before a route is asked: clamp what it cannot do, and move the reservation into its class."""
+async def _prepare(chat: Chat, route: ModelEntry) -> bool:
+    """Before each try: forget what the last one sent, clamp what the route cannot do, and move the reservation into its class."""
+    chat.meter.start_over()
+    chat.first_token = None
     chat.meter.budget = min(chat.reservation.output_budget, route.max_output or MOST_OUTPUT)
     klass = usage_class(chat.caller, route)
-    if klass != chat.reservation.usage_class:
-        moved = await in_database(quota.move, chat.reservation, klass)
-        if moved is None:
-            return False
-        chat.reservation = moved
-    return True
+    return klass == chat.reservation.usage_class or await to_the_end(_move, chat, klass)
+
+
+def _move(chat: Chat, klass: str) -> bool:
+    moved = quota.move(chat.reservation, klass)
+    chat.reservation = moved or chat.reservation
+    return moved is not None
+
+
+def _left(chat: Chat) -> tuple[Outcome, str]:
+    """The charging table's row, and the error's code, for an answer that its reader left, or that we end."""
+    if chat.dispatch.interrupted:
+        return _broke(chat), "service_unavailable"
+    if not chat.dispatch.sent:
+        return Outcome.REFUSED, "cancelled"  # no provider works for it: nothing to pay
+    return Outcome.CANCELLED if chat.meter.received.chunks else Outcome.CANCELLED_EARLY, "cancelled"
 
 
 def _broke(chat: Chat) -> Outcome:
@@ -171,7 +173,7 @@ async def keep_alive() -> None:
 
 
 def _checkpoint(chats: list[Chat]) -> None:
-    quota.checkpoint((chat.dispatch.request_id, chat.meter.delivered) for chat in chats)
+    quota.checkpoint([(chat.dispatch.request_id, chat.meter.delivered) for chat in chats])
     for chat in chats:
         slots.renew(f"account:{chat.caller.subject}", chat.dispatch.request_id)
         if chat.dispatch.gate:

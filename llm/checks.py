@@ -15,7 +15,7 @@ from django.utils import timezone
 from billing.db import in_database
 from llm import health
 from llm.models import LanguageModel, Provider, Status
-from llm.providers import is_on, native_id, provider_key, spoken_id, transport, wire_for
+from llm.providers import is_on, native_id, spoken_id, transport, wire_for
 from llm.providers.base import ListedModel
 from llm.providers.endpoints import endpoint
 from llm.providers.errors import UpstreamError
@@ -48,6 +48,13 @@ def check_all(*, force: bool = False) -> int:
     looks = asyncio.run(_look_once(due))
     _write_all(looks)
     return len(due)
+
+
+def check_now(providers: Iterable[Provider]) -> list[tuple[Provider, Look]]:
+    """Look at these, due or not, and write what they showed. Synchronous, outside of any event loop."""
+    looks = asyncio.run(_look_once(list(providers)))
+    _write_all(looks)
+    return looks
 
 
 async def check_all_async(*, force: bool = False) -> int:
@@ -104,7 +111,7 @@ async def listing(provider: Provider) -> list[ListedModel]:
     """The models that a provider lists. Raises UpstreamError."""
     place = endpoint(provider, provider.wire)
     return await list_models(
-        transport.current(), wire_for(provider.wire), place.base_url, provider_key(provider), provider.quirks, allow_private=place.private
+        transport.current(), wire_for(provider.wire), place.base_url, place.key, provider.quirks, allow_private=place.private
     )
 
 

@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 from rest_framework.exceptions import ValidationError
 
 from accounts.caller import Caller
+from accounts.errors import SessionEnded
 from accounts.revocation import Credential
 from billing.db import in_database
 from billing.errors import ApiError, InvalidRequest, RateLimited
@@ -58,6 +59,9 @@ class ChatConsumer(AsyncWebsocketConsumer):
         translation.activate(self.doorway.language)
         try:
             self.caller, self.credential, ready = await in_database(self.doorway.enter)
+        except SessionEnded:  # said as to those who were inside as it ended: a refused handshake would only be tried again
+            await self.accept()
+            return await self.close(sockets.SIGNED_OUT)
         except ApiError as error:
             return await self.refuse(error)
         await self.accept()
@@ -177,7 +181,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
                 await work
             except OSError as error:  # it reads nothing, or is gone: there is nobody to tell
                 self.gone = True
-                log.info("A socket is given up: %s", error)
+                log.info("A socket is given up: %r", error)
             except Exception as error:
                 await self.complain(error, turn_id)
 

@@ -34,6 +34,7 @@ T = TypeVar("T")
 PLAIN_SECONDS = 110.0  # real clients give up at 120
 STREAM_SECONDS = 600.0
 IDLE_SECONDS = 30.0
+END_SECONDS = 1.0  # from an answer's terminal event to the end of its body, where a late report of usage may come
 RETRIES = 2
 THE_REQUESTS_FAULT = frozenset({400, 413, 422})
 LONGEST_PAUSE = 2.0  # a provider that asks for more is left for the next route
@@ -54,7 +55,7 @@ class Dispatch:
     gate: str = ""  # the provider whose slot is held
     queue_position: int = 0
     queue_ms: int = 0
-    sent: bool = False  # has any provider been asked anything?
+    sent: bool = False  # is a provider at work, or has one answered?
     response: transport.Response | None = None  # the provider's answer being read
     leaves: str = "cancelled"  # what is noted of an answer that its reader leaves
     interrupted: bool = False
@@ -81,11 +82,11 @@ def routes_for(entry: ModelEntry, request: ChatRequest) -> tuple[ModelEntry, ...
 
 async def answer(
     dispatch: Dispatch, request: ChatRequest, *, prepare: Callable[[ModelEntry], Awaitable[bool]]
-) -> AsyncGenerator[tuple[ModelEntry, Event], None]:
-    """The events of the first route that answers, with that route.
+) -> AsyncGenerator[Event, None]:
+    """The events of the first route that answers; `dispatch.route` says which.
 
-    `prepare(route)` is asked before a route is used; False leaves it out (its class has no room). A streamed request never changes routes
-    after its first Delta; a plain one may, and its reader drops what an earlier route began.
+    `prepare(route)` is asked before each try: what an earlier one sent is void by then. False leaves the route out (its class has no room).
+    A streamed request never starts over after the first Delta that it shows; a plain one may.
     Raises UpstreamUnavailable, UpstreamTimeout or UpstreamFailed when no route answered, or when the answer broke off.
     """
     last: UpstreamError | None = None
@@ -95,21 +96,21 @@ async def answer(
         remaining = dispatch.deadline - time.monotonic()
         if remaining <= 0:
             break
-        share = remaining / (len(dispatch.routes) - number)
-        if not await prepare(route):
-            dispatch.note(route, time.monotonic(), 0, "no_room")
-            continue
+        begin_by = time.monotonic() + remaining / (len(dispatch.routes) - number)  # its share of what is left
         for turn in range(RETRIES + 1):
             begun = False
             started = time.monotonic()
+            if not await prepare(route):
+                dispatch.note(route, started, 0, "no_room")
+                break
             try:
                 if not breakers.allow(dispatch.request_id, route.provider.slug, route.model_id):
                     dispatch.note(route, started, 0, "breaker_open")
                     break
-                async with aclosing(_ask(dispatch, route, request, share)) as events:
+                async with aclosing(_ask(dispatch, route, request, begin_by)) as events:
                     async for event in events:
                         begun = begun or (isinstance(event, Delta) and request.shows(event))
-                        yield route, event
+                        yield event
                 return
             except (GeneratorExit, asyncio.CancelledError):
                 dispatch.note(route, started, 200 if begun else 0, dispatch.leaves)
@@ -120,7 +121,7 @@ async def answer(
                 break
             except UpstreamError as error:
                 last = error
-                dispatch.sent = dispatch.sent and begun  # what failed before a token is nobody's to pay
+                dispatch.sent = False  # what failed is nobody's to pay
                 _learn(dispatch, route, error, started, begun)
                 if begun and request.stream:
                     raise broken_off(dispatch, error) from error
@@ -139,16 +140,16 @@ async def answer(
     raise _all_failed(dispatch, last)
 
 
-async def _ask(dispatch: Dispatch, route: ModelEntry, request: ChatRequest, share: float) -> AsyncGenerator[Event, None]:
-    """One try at one route: its events, up to and with its terminal one."""
+async def _ask(dispatch: Dispatch, route: ModelEntry, request: ChatRequest, begin_by: float) -> AsyncGenerator[Event, None]:
+    """One try at one route: its events, up to and with its terminal one. `begin_by`: when the first must be there, by time.monotonic()."""
     provider = route.provider
     wire = wire_for(provider.wire)
     path, body = wire.outgoing(_within(request, route), spoken_id(provider, route.native_id), provider.quirks)
-    patience = min(provider.first_byte_seconds, share)
+    patience = min(provider.first_byte_seconds, begin_by - time.monotonic())
     await _enter_gate(dispatch, route, patience)
     started = time.monotonic()
     async with (
-        contact(provider, provider.wire) as endpoint,
+        contact(provider, provider.wire, lambda: min(begin_by, dispatch.deadline)) as endpoint,
         _asked(
             dispatch,
             transport.current().post(
@@ -156,7 +157,7 @@ async def _ask(dispatch: Dispatch, route: ModelEntry, request: ChatRequest, shar
                 endpoint.headers,
                 orjson.dumps(body),
                 first_byte_timeout=patience,
-                deadline=dispatch.deadline,
+                deadline=begin_by,
                 allow_private=endpoint.private,
             ),
         ) as response,
@@ -166,14 +167,26 @@ async def _ask(dispatch: Dispatch, route: ModelEntry, request: ChatRequest, shar
         parser = wire.parser(provider.quirks)
         first: float | None = None
         finish: Finish | None = None
-        async for data in response.chunks(IDLE_SECONDS):
-            for event in parser.feed(data):
-                if first is None and isinstance(event, Delta):
-                    first = time.monotonic() - started
-                if isinstance(event, Finish):
-                    finish = event  # held back: some providers report the usage after it
-                else:
-                    yield event
+        begun = ended = False
+        try:
+            async for data in response.chunks(IDLE_SECONDS):
+                events = parser.feed(data)
+                if events and not begun:
+                    begun = True
+                    response.ends_by(dispatch.deadline)
+                if parser.complete and not ended:
+                    ended = True
+                    response.ends_by(min(dispatch.deadline, time.monotonic() + END_SECONDS))
+                for event in events:
+                    if first is None and isinstance(event, Delta):
+                        first = time.monotonic() - started
+                    if isinstance(event, Finish):
+                        finish = event  # held back: some providers report the usage after it
+                    else:
+                        yield event
+        except UpstreamError:
+            if not parser.complete:
+                raise  # else the answer is whole, however its connection ended
         for event in parser.close():
             if isinstance(event, Finish):
                 finish = event
@@ -238,9 +251,10 @@ async def _enter_gate(dispatch: Dispatch, route: ModelEntry, patience: float) ->
                 dispatch.gate = name
                 return
             dispatch.queue_position = dispatch.queue_position or position
-            if time.monotonic() - started > patience or dispatch.interrupted:
+            left = started + patience - time.monotonic()
+            if left <= 0 or dispatch.interrupted:
                 raise UpstreamError("queue_full", "No slot came free in time.", retryable=False)
-            await asyncio.sleep(GATE_POLL_SECONDS)
+            await asyncio.sleep(min(left, GATE_POLL_SECONDS * min(position, 20)))  # who stands far back asks seldom
     except BaseException:
         await asyncio.shield(asyncio.ensure_future(_shared(slots.leave, name, member)))
         raise

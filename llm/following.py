@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
+from typing import ParamSpec, TypeVar
 from uuid import UUID
 
 from accounts.caller import Caller
 from billing import clock, quota
 from billing.db import in_database
+from billing.errors import ServiceUnavailable
 from llm import turns
 from llm.admission import holder, usage_class
 from llm.catalogue import find
@@ -17,6 +19,8 @@ from llm.conversations import find_turn
 from llm.dialects import socket
 from llm.models import Turn
 
+P = ParamSpec("P")
+T = TypeVar("T")
 LOOK_SECONDS = 0.5  # how often the row of a turn that another process runs is read
 
 
@@ -26,7 +30,7 @@ async def follow(caller: Caller, turn_id: UUID, after: int) -> AsyncGenerator[by
     if running is not None and running.is_of(caller):
         source = running.follow(after)
     else:
-        source = _saved(caller, await in_database(find_turn, caller, turn_id), after)
+        source = _saved(caller, await _surely(find_turn, caller, turn_id), after)
     async with aclosing(source) as frames:
         async for frame in frames:
             yield frame
@@ -39,10 +43,19 @@ async def _saved(caller: Caller, turn: Turn, after: int) -> AsyncGenerator[bytes
             yield frame
         after = max(after, len(turn.pieces))
         if turn.state != Turn.State.RUNNING:
-            yield turns.last_frame(turn, caller.tier.slug, await in_database(_left, caller, turn))
+            yield turns.last_frame(turn, caller.tier.slug, *await _surely(_left, caller, turn))
             return
         await asyncio.sleep(LOOK_SECONDS)
-        turn = await in_database(find_turn, caller, turn.pk)
+        turn = await _surely(find_turn, caller, turn.pk)
+
+
+async def _surely(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Its result, once the database is there: while it is away the turn may well run on, so it is not said to have failed."""
+    while True:
+        try:
+            return await in_database(function, *args, **kwargs)
+        except ServiceUnavailable:
+            await asyncio.sleep(LOOK_SECONDS)
 
 
 def frames_of(turn: Turn, after: int) -> Iterator[bytes]:
@@ -57,7 +70,10 @@ def frames_of(turn: Turn, after: int) -> Iterator[bytes]:
             yield socket.delta("delta" if piece > 0 else "reasoning", str(turn.pk), seq, text)
 
 
-def _left(caller: Caller, turn: Turn) -> int | None:
-    """What is left today in the class of the model that answered. None = no limit."""
+def _left(caller: Caller, turn: Turn) -> tuple[str | None, int | None]:
+    """The class of the model that answered, None = it is not known any more; and what is left today in it, None = no limit."""
     entry = find(turn.model or turn.requested_model)
-    return None if entry is None else quota.left(holder(caller), usage_class(caller, entry), clock.now().date())
+    if entry is None:
+        return None, None
+    klass = usage_class(caller, entry)
+    return klass, quota.left(holder(caller), klass, clock.now().date())

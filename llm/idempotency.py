@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import DataError
+from django.db import DataError, transaction
 from django.utils.translation import gettext as _
 
 from billing import clock
@@ -71,7 +71,8 @@ def store(row_id: int, completion: Completion) -> None:
     """Keep the answer for whoever sends the request again. One that the database cannot store is not kept, and its text is not logged."""
     kept = dataclasses.replace(completion, text=completion.text.replace("\x00", ""), reasoning=completion.reasoning.replace("\x00", ""))
     try:
-        IdempotentAnswer.objects.filter(pk=row_id).update(completion=dataclasses.asdict(kept))
+        with transaction.atomic():  # what fails here undoes nothing else
+            IdempotentAnswer.objects.filter(pk=row_id).update(completion=dataclasses.asdict(kept))
     except (DataError, UnicodeError) as error:
         log.error("The answer to %s could not be stored: %s", completion.request_id, type(error).__name__)
         forget(row_id)

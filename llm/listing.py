@@ -16,7 +16,7 @@ from django.db.models import Count, Exists, OuterRef, Prefetch, Q, QuerySet
 from accounts.caller import Caller
 from accounts.errors import NotFound
 from billing import clock
-from llm.conversations import BIN, own, parents_of, path_to
+from llm.conversations import BIN, in_bin, own, parents_of, path_to
 from llm.models import Attachment, Conversation, Turn
 
 PAGE = 40
@@ -25,16 +25,20 @@ GUESTS_KEPT = timedelta(days=30)
 
 
 def summaries(
-    caller: Caller, *, q: str = "", folder: str | None = None, start: int = 0, limit: int = PAGE
+    caller: Caller, *, q: str = "", folder: str | None = None, deleted: bool = False, start: int = 0, limit: int = PAGE
 ) -> tuple[list[Conversation], bool]:
-    """The caller's conversations, pinned ones first, then the newest; and whether more follow. Found by `q`, each has an `excerpt`."""
-    found = with_state(own(caller))
+    """The caller's conversations, pinned ones first, then the newest; and whether more follow. Found by `q`, each has an `excerpt`.
+
+    `deleted`: those in the bin, the last to come into it first.
+    """
+    found = with_state(in_bin(caller) if deleted else own(caller))
     if folder is not None:
         found = found.filter(folder=folder)
     words = q.split()
     for word in words:
         found = found.filter(Q(**_holds("title", word)) | Exists(_turns_with(word)))
-    page = list(found.order_by("-pinned", "-changed", "pk")[start : start + limit + 1])
+    order = ("-deleted", "pk") if deleted else ("-pinned", "-changed", "pk")
+    page = list(found.order_by(*order)[start : start + limit + 1])
     for conversation in page[:limit] if words else ():
         conversation.excerpt = _excerpt(conversation, words[0])  # type: ignore[attr-defined]
     return page[:limit], len(page) > limit
@@ -95,10 +99,11 @@ def branch(conversation: Conversation, *, before: UUID | None = None, limit: int
     siblings: dict[UUID | None, list[UUID]] = defaultdict(list)
     for child, parent in parents.items():
         siblings[parent].append(child)
-    return Branch(_loaded(conversation, shown), shown[0] if len(path) > len(shown) else None, siblings)
+    return Branch(loaded(conversation, shown), shown[0] if len(path) > len(shown) else None, siblings)
 
 
-def _loaded(conversation: Conversation, shown: Sequence[UUID]) -> list[Turn]:
+def loaded(conversation: Conversation, shown: Sequence[UUID]) -> list[Turn]:
+    """These turns in this order, with their `alternatives`, all turns of their comparison."""
     rows = conversation.turns.prefetch_related(Prefetch("attachments", Attachment.objects.defer("image", "text")))
     found = rows.in_bulk(shown)
     groups = {turn.group for turn in found.values()} - {None}

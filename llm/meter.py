@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from billing.charges import Outcome
 from billing.estimate import IMAGE_TOKENS, MESSAGE_TOKENS, guess, upper_bound
@@ -37,7 +37,7 @@ class Count:
 
 @dataclass(slots=True)
 class Meter:
-    """One request's running count. Reset when a plain request starts over on another route."""
+    """One request's running count. Reset with each try."""
 
     input_guess: int
     budget: int  # output tokens
@@ -76,10 +76,12 @@ class Meter:
         self.cut = self.received.least >= self.budget
 
     def usage(self) -> Usage:
-        """What the provider reported, else our own count, flagged."""
-        if self.reported is not None:
-            return self.reported
-        return Usage(input=self.input_guess, output=self.received.tokens, estimated=True)
+        """What the provider reported, else our own count, flagged. No output, where some came, is no report of it."""
+        if self.reported is None:
+            return Usage(input=self.input_guess, output=self.received.tokens, estimated=True)
+        if self.received.chunks and not self.reported.output:
+            return replace(self.reported, output=self.received.tokens, estimated=True)
+        return self.reported
 
     def outcome(self) -> Outcome:
         """How a request that ended by itself ended."""

@@ -6,9 +6,11 @@ import uuid
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.conf import settings
+from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Q, TextChoices
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from billing.models import Price, Tier, UsageClass
@@ -41,40 +43,50 @@ class Provider(Revised):
         ANTHROPIC = "anthropic", _("Anthropic messages (SSE)")
         LOCAL = "local", _("the built-in local model")
 
-    slug = models.SlugField(max_length=30, unique=True)
-    name = models.CharField(max_length=60)
-    wire = models.CharField(max_length=10, choices=Wire)
-    base_url = models.URLField(max_length=200, blank=True, help_text=_("The environment's <P>_BASE_URL wins."))
-    usage_class = models.CharField(max_length=9, choices=UsageClass, default=UsageClass.CLOUD)
-    enabled = models.BooleanField(default=True, help_text=_("Off: none of its models is offered or asked."))
-    position = models.PositiveSmallIntegerField(default=0)
-    concurrency = models.PositiveIntegerField(default=0, help_text=_("Requests at once over all processes; 0 = no gate"))
-    first_byte_seconds = models.PositiveIntegerField(default=30)
-    quirks = models.JSONField(default=dict, blank=True, help_text=_("Deviations from the wire format; see docs/providers.md"))
-    status = models.CharField(max_length=10, choices=Status, default=Status.UNKNOWN)
-    checked_at = models.DateTimeField(null=True, blank=True)
+    slug = models.SlugField(_("slug"), max_length=30, unique=True)
+    name = models.CharField(_("name"), max_length=60)
+    wire = models.CharField(_("wire format"), max_length=10, choices=Wire)
+    base_url = models.URLField(_("base URL"), max_length=200, blank=True, help_text=_("The environment's <P>_BASE_URL wins."))
+    usage_class = models.CharField(_("class"), max_length=9, choices=UsageClass, default=UsageClass.CLOUD)
+    enabled = models.BooleanField(_("enabled"), default=True, help_text=_("Off: none of its models is offered or asked."))
+    position = models.PositiveSmallIntegerField(_("position"), default=0)
+    concurrency = models.PositiveIntegerField(_("concurrency"), default=0, help_text=_("Requests at once over all processes; 0 = no gate"))
+    first_byte_seconds = models.PositiveIntegerField(_("seconds to the first byte"), default=30, validators=[MinValueValidator(1)])
+    quirks = models.JSONField(_("quirks"), default=dict, blank=True, help_text=_("Deviations from the wire format; see docs/providers.md"))
+    status = models.CharField(_("status"), max_length=10, choices=Status, default=Status.UNKNOWN)
+    checked_at = models.DateTimeField(_("checked at"), null=True, blank=True)
 
     class Meta:
+        verbose_name = _("provider")
+        verbose_name_plural = _("providers")
         ordering = ["position", "slug"]
 
     def __str__(self) -> str:
         return self.name
 
 
-class ProviderDay(models.Model):
-    """How often a provider was looked at on a UTC day, and what the looks showed."""
+class Looks(models.Model):
+    """How often something was looked at on a UTC day, and what the looks showed."""
 
-    provider = models.ForeignKey(Provider, on_delete=models.CASCADE, related_name="+")
     day = models.DateField()
     good = models.PositiveIntegerField(default=0)
     degraded = models.PositiveIntegerField(default=0)
     bad = models.PositiveIntegerField(default=0)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["provider", "day"], name="provider_day_once")]
+        abstract = True
 
     def __str__(self) -> str:
-        return f"{self.provider_id} {self.day}"
+        return f"{self.day}: {self.good}/{self.degraded}/{self.bad}"
+
+
+class ProviderDay(Looks):
+    """A provider's looks."""
+
+    provider = models.ForeignKey(Provider, on_delete=models.CASCADE, related_name="+")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["provider", "day"], name="provider_day_once")]
 
 
 class LanguageModel(Revised):
@@ -82,28 +94,35 @@ class LanguageModel(Revised):
 
     revision = "catalogue"
 
-    provider = models.ForeignKey(Provider, on_delete=models.CASCADE, related_name="models")
-    native_id = models.CharField(max_length=160)
-    model_id = models.CharField(max_length=200, unique=True)
-    name = models.CharField(max_length=160, blank=True)
-    description = models.CharField(max_length=300, blank=True)
-    parameters = models.CharField(max_length=20, blank=True, help_text=_("As people say it: 671B"))
-    min_tier = models.ForeignKey(Tier, on_delete=models.PROTECT)
-    position = models.PositiveIntegerField(default=1000)
-    enabled = models.BooleanField(default=True)
-    listed = models.BooleanField(default=True, help_text=_("Off: callable by its id, but in no list (local fallbacks)"))
-    capabilities = models.JSONField(default=list, help_text=_("Of: chat, vision, tools, json, reasoning, embedding, image, audio, …"))
-    context_window = models.PositiveIntegerField(null=True, blank=True)
-    max_output = models.PositiveIntegerField(null=True, blank=True)
-    fallback = models.JSONField(default=list, blank=True, help_text=_("Model ids tried in this order when it cannot answer"))
-    price = models.ForeignKey(Price, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
-    source = models.CharField(max_length=40, blank=True, help_text=_("seed, snapshot, or live"))
-    missing_since = models.DateTimeField(null=True, blank=True, help_text=_("No longer in its provider's list; never deleted"))
-    status = models.CharField(max_length=10, choices=Status, default=Status.UNKNOWN)
-    status_since = models.DateTimeField(null=True, blank=True)
-    ttft_ms = models.PositiveIntegerField(null=True, blank=True)
+    provider = models.ForeignKey(Provider, on_delete=models.PROTECT, related_name="models", verbose_name=_("provider"))
+    native_id = models.CharField(_("the provider's ID"), max_length=160)
+    model_id = models.CharField(_("model ID"), max_length=200, unique=True)
+    aliases = models.JSONField(_("aliases"), default=list, db_default=[], blank=True, help_text=_("Other ids that mean this model"))
+    name = models.CharField(_("name"), max_length=160, blank=True)
+    description = models.CharField(_("description"), max_length=300, blank=True)
+    parameters = models.CharField(_("parameters"), max_length=20, blank=True, help_text=_("As people say it: 671B"))
+    min_tier = models.ForeignKey(Tier, on_delete=models.PROTECT, verbose_name=_("lowest tier"))
+    position = models.PositiveIntegerField(_("position"), default=1000)
+    enabled = models.BooleanField(_("enabled"), default=True)
+    listed = models.BooleanField(_("listed"), default=True, help_text=_("Off: callable by its id, but in no list (local fallbacks)"))
+    capabilities = models.JSONField(
+        _("capabilities"), default=list, help_text=_("Of: chat, vision, tools, json, reasoning, embedding, image, audio, …")
+    )
+    context_window = models.PositiveIntegerField(_("context window"), null=True, blank=True)
+    max_output = models.PositiveIntegerField(_("longest output"), null=True, blank=True)
+    fallback = models.JSONField(_("fallback"), default=list, blank=True, help_text=_("Model ids tried in this order when it cannot answer"))
+    price = models.ForeignKey(Price, null=True, blank=True, on_delete=models.SET_NULL, related_name="+", verbose_name=_("price"))
+    source = models.CharField(_("source"), max_length=40, blank=True, help_text=_("seed, snapshot, or live"))
+    missing_since = models.DateTimeField(
+        _("missing since"), null=True, blank=True, help_text=_("No longer in its provider's list; never deleted")
+    )
+    status = models.CharField(_("status"), max_length=10, choices=Status, default=Status.UNKNOWN)
+    status_since = models.DateTimeField(_("status since"), null=True, blank=True)
+    ttft_ms = models.PositiveIntegerField(_("time to first token (ms)"), null=True, blank=True)
 
     class Meta:
+        verbose_name = _("model")
+        verbose_name_plural = _("models")
         ordering = ["position", "model_id"]
         constraints = [models.UniqueConstraint(fields=["provider", "native_id"], name="language_model_once")]
 
@@ -145,6 +164,15 @@ class Owned(models.Model):
 
     class Meta:
         abstract = True
+
+
+class ModelDay(Looks):
+    """A model's looks: what was known of it, once an hour."""
+
+    language_model = models.ForeignKey(LanguageModel, on_delete=models.CASCADE, related_name="+")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["language_model", "day"], name="model_day_once")]
 
 
 class Conversation(Owned):
@@ -191,6 +219,7 @@ class Attachment(Owned):
     media_type = models.CharField(max_length=100)
     size = models.PositiveIntegerField(help_text=_("Bytes, as uploaded"))
     tokens = models.PositiveIntegerField(help_text=_("A fair guess"))
+    expires = models.DateTimeField(_("expires"), null=True, help_text=_("Of a temporary chat; empty = it stays as long as its chat"))
     image = models.BinaryField(default=b"")
     text = models.TextField(blank=True)
 
@@ -200,10 +229,14 @@ class Attachment(Owned):
         ordering = ["created"]
         indexes = [
             models.Index(fields=["visitor"], condition=~Q(visitor=""), name="attachment_visitor"),
+            models.Index(fields=["expires"], condition=Q(expires__isnull=False), name="attachment_expires"),
         ]
 
     def __str__(self) -> str:
         return self.name
+
+
+LOST = "process_lost"  # the error_code of a turn whose process died
 
 
 class Turn(models.Model):
@@ -252,3 +285,8 @@ class Turn(models.Model):
 
     def __str__(self) -> str:
         return str(self.pk)
+
+    @property
+    def error_sentence(self) -> str:
+        """What went wrong, for who reads it. A lost process had nobody's language to say it in, so that is said here."""
+        return gettext("The server was restarted while this answer was written.") if self.error_code == LOST else self.error_detail

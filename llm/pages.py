@@ -10,10 +10,12 @@ from django.core.paginator import Page, Paginator
 from django.db.models import Count, Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.formats import number_format
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
-from billing.models import Price, Tier
+from billing.models import Interval, Price, Tier
+from billing.offers import as_sold, offered
 from billing.tiers import all_tiers, guest_tier, tier_for
 from llm import health
 from llm.catalogue import ModelEntry, catalogue, is_on, models_for
@@ -21,6 +23,7 @@ from llm.models import LanguageModel, Provider, Status
 from llm.persona import saying
 
 PAGE = 48
+MOST_TROUBLED = 50
 CAPABILITIES = (
     ("chat", _("Chat")),
     ("vision", _("Sees pictures")),
@@ -29,7 +32,7 @@ CAPABILITIES = (
     ("json", _("Answers in JSON")),
     ("embedding", _("Embeds")),
 )
-CONTEXTS = (("", _("Any")), ("32000", "≥ 32.000"), ("128000", "≥ 128.000"), ("1000000", "≥ 1.000.000"))
+CONTEXTS = (32_000, 128_000, 1_000_000)  # tokens, at least
 ORDERS = {
     "": (_("As we recommend"), None),
     "name": (_("By name"), lambda entry: entry.name.casefold()),
@@ -45,7 +48,7 @@ class ModelFilter(forms.Form):
     provider = forms.ChoiceField(label=_("Provider"), required=False)
     capability = forms.ChoiceField(label=_("Can"), required=False, choices=CAPABILITIES)
     tier = forms.ChoiceField(label=_("In the tier"), required=False)
-    context = forms.ChoiceField(label=_("Context"), required=False, choices=CONTEXTS)
+    context = forms.ChoiceField(label=_("Context"), required=False)
     live = forms.BooleanField(label=_("Only those that work now"), required=False)
     order = forms.ChoiceField(label=_("Order"), required=False, choices=[(name, label) for name, (label, _key) in ORDERS.items()])
 
@@ -53,7 +56,10 @@ class ModelFilter(forms.Form):
         super().__init__(data, auto_id="filter_%s")
         on = [provider for provider in catalogue.get().providers if is_on(provider)]
         self.fields["provider"].choices = [("", _("All")), *((provider.slug, provider.name) for provider in on)]  # type: ignore[attr-defined]
-        self.fields["tier"].choices = [("", _("Any")), *((tier.slug, tier.name) for tier in all_tiers())]  # type: ignore[attr-defined]
+        self.fields["tier"].choices = [("", _("Any")), *((tier.slug, tier.label) for tier in all_tiers())]  # type: ignore[attr-defined]
+
+        contexts = [("", _("Any")), *((str(least), f"≥ {number_format(least, force_grouping=True)}") for least in CONTEXTS)]
+        self.fields["context"].choices = contexts  # type: ignore[attr-defined]
 
     def found(self) -> list[ModelEntry]:
         """The models that fit, in the order asked for."""
@@ -90,7 +96,7 @@ def models(request: HttpRequest) -> HttpResponse:
 def _with_rows(page: Page[Any]) -> Page[Any]:
     """The page with rows in place of entries: they know how a model does at the moment."""
     ids = [entry.model_id for entry in page.object_list]
-    rows = LanguageModel.objects.filter(model_id__in=ids).select_related("provider", "min_tier").in_bulk(field_name="model_id")
+    rows = LanguageModel.objects.filter(model_id__in=ids).select_related("provider", "min_tier", "price").in_bulk(field_name="model_id")
     page.object_list = [rows[model_id] for model_id in ids if model_id in rows]
     return page
 
@@ -102,7 +108,9 @@ def model(request: HttpRequest, model_id: str) -> HttpResponse:
     found = row.select_related("provider", "min_tier", "price").first()
     if found is None:
         raise Http404
-    return render(request, "pages/model.html", {"model": found, "origin": request.build_absolute_uri("/").rstrip("/")})
+    found.days = health.model_history([found])[found.pk]  # type: ignore[attr-defined]
+    origin = request.build_absolute_uri("/").rstrip("/")
+    return render(request, "pages/model.html", {"model": found, "origin": origin, "span": health.DAYS})
 
 
 @require_safe
@@ -110,20 +118,30 @@ def status(request: HttpRequest) -> HttpResponse:
     """GET /status: the providers that are on, and the models in trouble."""
     counted = Count("models", filter=Q(models__enabled=True, models__listed=True, models__missing_since=None))
     providers = [row for row in Provider.objects.filter(enabled=True).annotate(count=counted) if is_on(row)]
-    troubled = LanguageModel.objects.filter(
+    in_trouble = LanguageModel.objects.filter(
         enabled=True, listed=True, missing_since=None, provider__in=providers, status__in=(Status.DEGRADED, Status.OFFLINE)
-    ).order_by("-status_since")
-    history = health.history(providers)
-    for row in providers:
-        row.days = history[row.pk]  # type: ignore[attr-defined]
-    return render(request, "pages/status.html", {"providers": providers, "troubled": troubled[:50], "span": health.DAYS})
+    )
+    troubled = list(in_trouble.order_by("-status_since")[:MOST_TROUBLED])
+    of_provider, of_model = health.history(providers), health.model_history(troubled)
+    for provider in providers:
+        provider.days = of_provider[provider.pk]  # type: ignore[attr-defined]
+    for model in troubled:
+        model.days = of_model[model.pk]  # type: ignore[attr-defined]
+    return render(request, "pages/status.html", {"providers": providers, "troubled": troubled, "span": health.DAYS})
 
 
 @require_safe
 def prices(request: HttpRequest) -> HttpResponse:
     """GET /prices"""
     tiers = all_tiers()
-    context = {"tiers": tiers, "current": current_tier(request), "counts": [len(models_for(tier)) for tier in tiers]}
+    interval = Interval.YEAR if request.GET.get("interval") == Interval.YEAR else Interval.MONTH
+    context = {
+        "tiers": as_sold(tiers),
+        "current": current_tier(request),
+        "counts": [len(models_for(tier)) for tier in tiers],
+        "interval": interval,
+        "offered": offered(interval, request.user),
+    }
     return render(request, "pages/prices.html", context)
 
 
@@ -132,9 +150,11 @@ def start(request: HttpRequest) -> HttpResponse:
     """GET /: what this is."""
     context = {
         "models": len(models_for(all_tiers()[-1])),
-        "tiers": all_tiers(),
+        "tiers": as_sold(all_tiers()),
         "current": current_tier(request),
         "guest": guest_tier(),
+        "interval": Interval.MONTH,
+        "offered": offered(Interval.MONTH, request.user),
         "origin": request.build_absolute_uri("/").rstrip("/"),
     }
     return render(request, "pages/start.html", context)

@@ -57,7 +57,7 @@ def _boot(request: HttpRequest, caller: Caller, conversation_id: uuid.UUID | Non
     return {
         "user": caller.email or None,
         "tier": caller.tier.slug,
-        "tier_name": caller.tier.name,
+        "tier_name": caller.tier.label,
         "is_guest": caller.is_guest,
         "conversation": None if conversation_id is None else str(conversation_id),
         "default_model": caller.default_model or settings.DEFAULT_MODEL,
@@ -67,17 +67,24 @@ def _boot(request: HttpRequest, caller: Caller, conversation_id: uuid.UUID | Non
         "favourites": favourites if isinstance(favourites, list) else [],
         "brumo": caller.brumo,
         "saying": saying("welcome", str(clock.now().date())),
-        "limits": {"attachment_bytes": attachments.MOST_BYTES, "attachments": MOST_ATTACHMENTS, "compare": MOST_BESIDE},
+        "limits": {
+            "attachment_bytes": attachments.MOST_BYTES,
+            "attachments": MOST_ATTACHMENTS,
+            "compare": min(MOST_BESIDE, caller.tier.concurrency or MOST_BESIDE),
+        },
     }
 
 
+@never_cache
 @require_safe
 def shared(request: HttpRequest, token: str) -> HttpResponse:
     """GET /shared/<token>: for whoever has the link, and for no search engine."""
     conversation = sharing.shared(token)
     if conversation is None:
         raise Http404
-    turns = [(turn, mark_safe(_markdown.render(turn.answer))) for turn in sharing.turns_of(conversation)]
+    turns = [
+        (turn, [(one, mark_safe(_markdown.render(one.answer))) for one in answers]) for turn, answers in sharing.turns_of(conversation)
+    ]
     response = render(request, "pages/shared.html", {"conversation": conversation, "turns": turns})
     response.headers["X-Robots-Tag"] = "noindex, nofollow"
     response.headers["Referrer-Policy"] = "no-referrer"

@@ -7,6 +7,8 @@ from dataclasses import astuple, dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from django.db.models import QuerySet
+
 from billing.models import Price
 from llm.models import LanguageModel
 
@@ -110,7 +112,17 @@ def approve(price: Price) -> bool:
     model = LanguageModel.objects.filter(model_id=price.model_id).first()
     if model is None:
         return False
-    Price.objects.filter(pk=price.pk).update(approved=True)
+    Price.objects.filter(pk=price.pk).update(approved=True, declined=False)
     model.price = price
     model.save(update_fields=["price"])
     return True
+
+
+def waiting() -> QuerySet[Price, Price]:
+    """The versions that jumped and that nobody has said yes or no to."""
+    return Price.objects.filter(approved=False, declined=False)
+
+
+def decline(prices: QuerySet[Price, Price]) -> int:
+    """Say no to versions that wait; the number of them. The same price is not offered again."""
+    return prices.filter(approved=False, declined=False).update(declined=True)

@@ -10,7 +10,7 @@ from billing.errors import ApiError
 from billing.models import Price
 from llm.admission import Incoming, allowed_routes, as_preferred, choose_model, holder, output_for, usage_class
 from llm.catalogue import find
-from llm.conversations import compose
+from llm.composition import compose
 from llm.meter import input_bound, input_guess
 from llm.persona import with_persona
 from llm.types import Ask, ChatRequest
@@ -24,7 +24,7 @@ def quote_for(incoming: Incoming, request: ChatRequest) -> dict[str, Any]:
 def quote_for_turn(incoming: Incoming, asked: Ask) -> dict[str, Any]:
     """The same for a turn of a conversation, with all that was said before, and its list price in USD at most; None = unknown."""
     caller = incoming.caller()
-    composed = compose(caller, asked)
+    composed = compose(caller, asked, quoted=True)
     found = _quote(caller, composed.request)
     entry = find(composed.model_id)
     price = None if entry is None or entry.price_id is None else Price.objects.filter(pk=entry.price_id).first()

@@ -94,9 +94,21 @@ class ChatSerializer(StrictSerializer):
         return self.run_validation(data)
 
 
+class SaidSerializer(MessageSerializer):
+    """What was said before in a temporary chat."""
+
+    attachments = serializers.ListField(child=serializers.UUIDField(), required=False, max_length=MOST_ATTACHMENTS)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if attrs.get("attachments") and attrs["role"] != "user":
+            raise serializers.ValidationError({"attachments": [_("Only what a user says has files.")]})
+        return attrs
+
+
 class ChatFrameSerializer(ChatSerializer):
     """A chat over the websocket: a turn of a conversation."""
 
+    messages = SaidSerializer(many=True, required=False)
     type = serializers.CharField()
     id = serializers.UUIDField(help_text=_("Yours: asked twice with the same id, it is asked once"))
     conversation = serializers.UUIDField(required=False, allow_null=True)

@@ -7,7 +7,9 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
+from billing import clock
 from billing.serializers import StrictSerializer
+from llm.conversations import BIN
 from llm.models import Attachment, Conversation, Turn
 from llm.serializers_chat import MOST_CHARACTERS, Flag, Number, Whole, Words
 from llm.sharing import link_of
@@ -18,6 +20,7 @@ DAYS = (0, 1, 7, 30)
 class ConversationQuery(serializers.Serializer[Any]):
     q = serializers.CharField(max_length=200, required=False, allow_blank=True, help_text=_("Words that all stand in it"))
     folder = serializers.CharField(max_length=60, required=False, allow_blank=True)
+    deleted = serializers.BooleanField(required=False, default=False, help_text=_("Those in the bin, in place of the others"))
     cursor = serializers.RegexField(r"^\d{1,6}$", required=False, help_text=_("`next` of the page before"))
     limit = serializers.IntegerField(min_value=1, max_value=100, required=False, default=40)
 
@@ -92,7 +95,7 @@ class TurnSerializer(serializers.ModelSerializer[Turn]):
         return len(turn.pieces)
 
     def get_error(self, turn: Turn) -> dict[str, str] | None:
-        return {"code": turn.error_code, "detail": turn.error_detail} if turn.error_code else None
+        return {"code": turn.error_code, "detail": turn.error_sentence} if turn.error_code else None
 
 
 class ShownTurnSerializer(TurnSerializer):
@@ -109,14 +112,18 @@ class SummarySerializer(serializers.ModelSerializer[Conversation]):
 
     running = serializers.BooleanField(help_text=_("An answer is being written"))
     shared = serializers.SerializerMethodField()
+    restorable_until = serializers.SerializerMethodField(help_text=_("When it is gone for good; null = it is not in the bin"))
     excerpt = serializers.CharField(required=False, help_text=_("Where a search found it"))
 
     class Meta:
         model = Conversation
-        fields = ("id", "title", "folder", "pinned", "model", "created", "changed", "running", "shared", "excerpt")
+        fields = ("id", "title", "folder", "pinned", "model", "created", "changed", "running", "shared", "restorable_until", "excerpt")
 
     def get_shared(self, conversation: Conversation) -> bool:
         return link_of(conversation) is not None
+
+    def get_restorable_until(self, conversation: Conversation) -> str | None:
+        return None if conversation.deleted is None else clock.stamp(conversation.deleted + BIN)
 
 
 class SummaryListSerializer(serializers.Serializer[Any]):
@@ -168,3 +175,9 @@ class ImportedSerializer(serializers.Serializer[Any]):
 
 class FileBody(serializers.Serializer[Any]):
     file = serializers.FileField()
+
+
+class UploadBody(FileBody):
+    temporary = serializers.BooleanField(
+        required=False, default=False, help_text=_("For a temporary chat: gone within an hour of its last question")
+    )

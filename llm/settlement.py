@@ -10,8 +10,11 @@ import asyncio
 import itertools
 import logging
 import time
+from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
+from django.db import transaction
 from django.utils.translation import gettext as _
 
 from billing import notices, quota, slots
@@ -23,7 +26,7 @@ from billing.quota import Balance, Settlement
 from llm import idempotency
 from llm.admission import Chat
 from llm.catalogue import ModelEntry
-from llm.types import Completion, Usage
+from llm.types import Completion
 
 log = logging.getLogger(__name__)
 SETTLE_PAUSES = (0.2, 0.5, 1.0, 2.0)  # seconds between the first tries
@@ -72,10 +75,17 @@ async def _settle_surely(chat: Chat, settlement: Settlement) -> tuple[int, Balan
 
 
 def _close(chat: Chat, settlement: Settlement) -> tuple[int, Balance, tuple[str, ...]]:
-    """The last database hop: receipt, slot, stored answer, notices."""
-    done = quota.settle(chat.dispatch.request_id, settlement)
+    """The last database hop: slot, receipt, notices, stored answer. One that is to be repeated is charged and kept, or neither."""
     slots.leave(f"account:{chat.caller.subject}", chat.dispatch.request_id)
+    with nullcontext() if chat.idempotency_id is None else transaction.atomic():
+        return _written(chat, settlement)
+
+
+def _written(chat: Chat, settlement: Settlement) -> tuple[int, Balance, tuple[str, ...]]:
+    done = quota.settle(chat.dispatch.request_id, settlement)
     charged, balance = done or _read_back(chat)
+    if chat.reservation.holder.shadow:
+        balance = replace(balance, limit=None)  # on trial: counted, and nothing is refused
     mail_to = chat.caller.email if chat.caller.quota_mails else ""
     warnings = notices.notify(chat.reservation, mail_to, charged, balance, language=chat.caller.language)
     if settlement.state == UsageEvent.State.SETTLED and not settlement.error_code:
@@ -95,7 +105,7 @@ def _read_back(chat: Chat) -> tuple[int, Balance]:
 
 def settlement_of(chat: Chat, outcome: Outcome, error_code: str) -> Settlement:
     """What the receipt is closed with."""
-    usage = chat.meter.usage() if chat.meter.received.chunks or chat.meter.reported else Usage(input=chat.meter.input_guess, estimated=True)
+    usage = chat.meter.usage()
     due = charge(outcome, input_tokens=usage.input, output_tokens=usage.output, delivered=chat.meter.delivered)
     route = chat.dispatch.route
     free = outcome in (Outcome.REFUSED, Outcome.TIMED_OUT)

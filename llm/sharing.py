@@ -9,7 +9,8 @@ from django.conf import settings
 from django.db.models import Q
 
 from billing import clock
-from llm.conversations import turns_to
+from llm import listing
+from llm.conversations import parents_of, path_to
 from llm.models import Conversation, Turn
 
 
@@ -41,6 +42,7 @@ def shared(token: str) -> Conversation | None:
     return Conversation.objects.filter(in_force, share_token=token, deleted=None).select_related("share_leaf").first()
 
 
-def turns_of(conversation: Conversation) -> list[Turn]:
-    """What is shared, from the first question on."""
-    return turns_to(conversation, conversation.share_leaf_id)
+def turns_of(conversation: Conversation) -> list[tuple[Turn, list[Turn]]]:
+    """What is shared, from the first question on, each with its answers: those of its comparison, or its own."""
+    path = path_to(conversation.share_leaf_id, parents_of(conversation))
+    return [(turn, turn.alternatives or [turn]) for turn in listing.loaded(conversation, path)]  # type: ignore[attr-defined]

@@ -27,7 +27,7 @@ from billing.db import in_database
 from billing.errors import ApiError, ServiceUnavailable
 from billing.models import UsageClass
 from billing.request_ids import new_request_id
-from llm.admission import Incoming
+from llm.admission import Incoming, holder
 from llm.dialects import socket
 
 log = logging.getLogger(__name__)
@@ -120,15 +120,15 @@ class Doorway:
 
 def ready(caller: Caller) -> bytes:
     """The first frame: who the caller is, and what is left of the day."""
-    day, limit = clock.now().date(), caller.tier.daily_tokens
-    today = quota.balance(caller.subject, UsageClass.CLOUD, day, limit or None)
+    day = clock.now().date()
+    today = quota.balance(caller.subject, UsageClass.CLOUD, day, None)
     return socket.frame(
         "ready",
         user=caller.email or None,
         tier=caller.tier.slug,
         tier_name=caller.tier.name,
-        tokens_remaining=today.remaining,
-        token_limit=limit,
+        tokens_remaining=quota.left(holder(caller), UsageClass.CLOUD, day),
+        token_limit=caller.tier.daily_tokens,
         tokens_used_today=today.used,
         resets_at=clock.stamp(clock.resets_at(day)),
     )

@@ -8,7 +8,7 @@ from celery import shared_task
 
 from billing import clock, outbox
 from billing.db import guarded
-from llm import alerts, attachments, idempotency, listing, turns
+from llm import alerts, attachments, health, idempotency, listing, turns
 from llm.checks import check_all
 from llm.providers import transport
 from llm.sync import Report, sync_all
@@ -18,6 +18,12 @@ from llm.sync import Report, sync_all
 def check_availability() -> None:
     """Look at every provider that is due."""
     check_all()
+
+
+@shared_task
+def note_models() -> None:
+    """Count how the models do."""
+    health.note_models()
 
 
 @shared_task
@@ -41,6 +47,12 @@ def sync_catalogue() -> None:
 def sweep_turns() -> None:
     """End the turns whose process died."""
     guarded(turns.sweep)
+
+
+@shared_task
+def purge_temporary_files() -> None:
+    """Forget the files of temporary chats that are over."""
+    attachments.purge_expired()
 
 
 @shared_task

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db import transaction
@@ -21,6 +23,7 @@ from llm.turns import storable
 FORMAT, VERSION = "triforce-conversations", 1
 MOST_CONVERSATIONS = 2000
 MOST_TURNS = 20_000
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 TURN_FIELDS = "prompt answer reasoning model requested_model tokens_used input_tokens output_tokens finish_reason state".split()
 
 
@@ -87,27 +90,22 @@ def bring_in(caller: Caller, data: Any) -> tuple[list[Conversation], int]:
         raise InvalidRequest(_("This is neither an export of TriForce nor ChatGPT's conversations.json."), field="file")
     if len(found) > MOST_CONVERSATIONS:
         raise InvalidRequest(_("At most %(most)d conversations at once.") % {"most": MOST_CONVERSATIONS}, field="file")
-    made, skipped = [], 0
+    made, turns, skipped = [], [], 0
     for one in found:
         try:
-            conversation, turns, leaf = read(one)
+            conversation, its_turns = read(one)
         except (KeyError, TypeError, ValueError, AttributeError):
             skipped += 1
             continue
-        made.append(_written(caller, conversation, turns, leaf))
+        conversation.user_id, conversation.visitor = caller.user_id, caller.visitor if caller.is_guest else ""
+        for turn in its_turns:
+            turn.conversation = conversation
+        made.append(conversation)
+        turns += its_turns
+    with transaction.atomic():  # all of it or nothing, so that a second try doubles nothing
+        Conversation.objects.bulk_create(made, batch_size=200)
+        Turn.objects.bulk_create(turns, batch_size=200)
     return made, skipped
-
-
-@transaction.atomic
-def _written(caller: Caller, conversation: Conversation, turns: list[Turn], leaf: uuid.UUID | None) -> Conversation:
-    conversation.user_id, conversation.visitor = caller.user_id, caller.visitor if caller.is_guest else ""
-    conversation.save()
-    for turn in turns:
-        turn.conversation = conversation
-    Turn.objects.bulk_create(turns, batch_size=200)
-    conversation.leaf_id = leaf
-    conversation.save(update_fields=["leaf"])
-    return conversation
 
 
 def _text(value: Any, most: int | None = None) -> str:
@@ -117,13 +115,16 @@ def _text(value: Any, most: int | None = None) -> str:
 
 
 def _moment(value: Any) -> datetime:
-    if isinstance(value, int | float):
-        return datetime.fromtimestamp(value, UTC)
-    found = parse_datetime(value) if isinstance(value, str) else None
-    return found if found is not None and found.tzinfo else clock.now()
+    """Seconds since 1970, or ISO 8601 with its zone. What is no moment at which somebody chatted is now."""
+    now = clock.now()
+    try:
+        found = datetime.fromtimestamp(value, UTC) if isinstance(value, int | float) else parse_datetime(value)
+        return found.astimezone(UTC) if found and found.tzinfo and EARLIEST <= found <= now else now
+    except (TypeError, ValueError, OverflowError, OSError):
+        return now
 
 
-def _ours(data: Mapping[str, Any]) -> tuple[Conversation, list[Turn], uuid.UUID | None]:
+def _ours(data: Mapping[str, Any]) -> tuple[Conversation, list[Turn]]:
     """One conversation of our export, with ids of its own. Raises KeyError, TypeError or ValueError where it is not whole."""
     rows = data["turns"]
     if not isinstance(rows, list) or len(rows) > MOST_TURNS:
@@ -161,8 +162,8 @@ def _ours(data: Mapping[str, Any]) -> tuple[Conversation, list[Turn], uuid.UUID 
         parameters=_parameters(parameters),
         created=_moment(data.get("created")),
     )
-    leaf = ids.get(data.get("leaf") or "") or (turns[-1].pk if turns else None)
-    return conversation, turns, leaf
+    conversation.leaf_id = ids.get(data.get("leaf") or "") or (turns[-1].pk if turns else None)
+    return conversation, turns
 
 
 def _parameters(found: Mapping[str, Any]) -> dict[str, Any]:
@@ -177,7 +178,7 @@ def _parameters(found: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def _chatgpts(data: Mapping[str, Any]) -> tuple[Conversation, list[Turn], uuid.UUID | None]:
+def _chatgpts(data: Mapping[str, Any]) -> tuple[Conversation, list[Turn]]:
     """One conversation of ChatGPT's export: a tree of messages, in which we look for questions and what was answered to each."""
     nodes: Mapping[str, Any] = data["mapping"]
     if len(nodes) > 3 * MOST_TURNS:
@@ -185,28 +186,53 @@ def _chatgpts(data: Mapping[str, Any]) -> tuple[Conversation, list[Turn], uuid.U
     turns: list[Turn] = []
     shown = set(_up(nodes, data.get("current_node")))
     leaf = None
-    waiting: list[tuple[str, uuid.UUID | None]] = [(key, None) for key, node in nodes.items() if node.get("parent") not in nodes]
+    waiting: deque[tuple[str, uuid.UUID | None]] = deque((key, None) for key, node in nodes.items() if node.get("parent") not in nodes)
     visited = set()
     while waiting:
-        key, parent = waiting.pop(0)
+        key, parent = waiting.popleft()
         if key in visited:
             raise ValueError
         visited.add(key)
-        node = nodes[key]
-        if _role(node) != "user":
-            waiting += [(child, parent) for child in node.get("children", [])]
+        if not _is_question(nodes[key]):
+            waiting += [(child, parent) for child in _children(nodes, key)]
             continue
-        for answer, model, below in _answers(nodes, node) or [("", "", [])]:
-            turn = Turn(id=uuid.uuid4(), parent_id=parent, prompt=_said(node), answer=answer, requested_model=model, model=model)
-            turn.state, turn.created = Turn.State.DONE, _moment(node["message"].get("create_time"))
+        answers = _answers(nodes, key, shown)
+        for number, answer in enumerate(answers):
+            turn = _turn(nodes[key], answer, parent, number)
             turns.append(turn)
-            waiting += [(child, turn.pk) for child in below]
-            if key in shown:
+            waiting += [(child, turn.pk) for child in answer.below]
+            if key in shown and (answer.is_shown or not any(one.is_shown for one in answers)):
                 leaf = turn.pk
     title = data.get("title")
     conversation = Conversation(title=_text(title, 120) if title else title_of(turns[0].prompt) if turns else "…")
     conversation.created = _moment(data.get("create_time"))
-    return conversation, turns, leaf
+    conversation.leaf_id = leaf or (turns[-1].pk if turns else None)
+    return conversation, turns
+
+
+@dataclass
+class _Answer:
+    """below: the questions that follow it."""
+
+    texts: list[str] = field(default_factory=list)
+    model: str = ""
+    below: list[str] = field(default_factory=list)
+    is_shown: bool = False
+
+
+def _turn(asked: Mapping[str, Any], answer: _Answer, parent: uuid.UUID | None, number: int) -> Turn:
+    """Answers made anew have their question's time, and keep their order."""
+    text, created = "\n\n".join(answer.texts), _moment(asked["message"].get("create_time")) + timedelta(microseconds=number)
+    return Turn(
+        id=uuid.uuid4(),
+        parent_id=parent,
+        prompt=_said(asked) or "📎",
+        answer=text,
+        requested_model=answer.model,
+        model=answer.model,
+        state=Turn.State.DONE,
+        created=created,
+    )
 
 
 def _up(nodes: Mapping[str, Any], key: Any) -> Iterator[str]:
@@ -217,33 +243,67 @@ def _up(nodes: Mapping[str, Any], key: Any) -> Iterator[str]:
         key = nodes[key].get("parent")
 
 
-def _role(node: Mapping[str, Any]) -> str:
+def _children(nodes: Mapping[str, Any], key: str) -> list[str]:
+    return [child for child in nodes[key].get("children", []) if child in nodes]
+
+
+def _is_visible(node: Mapping[str, Any], role: str) -> bool:
+    """Is it something that they or the model said to the other? Not custom instructions, and not what was said to a tool."""
     message = node.get("message")
-    return message["author"]["role"] if message else ""
+    if not message or message["author"]["role"] != role or (message.get("metadata") or {}).get("is_visually_hidden_from_conversation"):
+        return False
+    kind = (message.get("content") or {}).get("content_type", "text")
+    return kind in ("text", "multimodal_text") and (message.get("recipient") or "all") == "all"
+
+
+def _is_question(node: Mapping[str, Any]) -> bool:
+    """Words, a picture, or both."""
+    return _is_visible(node, "user") and any(part != "" for part in node["message"].get("content", {}).get("parts", []))
 
 
 def _said(node: Mapping[str, Any]) -> str:
-    content = node["message"].get("content", {})
-    return storable("\n".join(part for part in content.get("parts", []) if isinstance(part, str)))
+    parts = node["message"].get("content", {}).get("parts", [])
+    spoken = (part.get("text") if isinstance(part, dict) else part for part in parts)  # what was said aloud stands in an object
+    return storable("\n".join(part for part in spoken if isinstance(part, str)))
 
 
-def _answers(nodes: Mapping[str, Any], asked: Mapping[str, Any]) -> list[tuple[str, str, list[str]]]:
-    """(text, model, the questions that follow) for each answer to a question."""
-    found = []
-    for child in asked.get("children", []):
-        texts, model, key, seen = [], "", child, set()
-        below: list[str] = []
-        while key in nodes and key not in seen:
-            seen.add(key)
-            node = nodes[key]
-            if _role(node) == "assistant" and node["message"].get("content", {}).get("content_type", "text") == "text":
-                texts.append(_said(node))
-                model = str(node["message"].get("metadata", {}).get("model_slug") or model)
-            children = node.get("children", [])
-            below = [one for one in children if one in nodes and _role(nodes[one]) == "user"]
-            others = [one for one in children if one not in below]
-            if below or not others:
-                break
-            key = others[-1]
-        found.append(("\n\n".join(filter(None, texts)), model[:200], below))
-    return found
+def _answers(nodes: Mapping[str, Any], asked: str, shown: Collection[str]) -> list[_Answer]:
+    """Each answer to a question. One that was made anew branches before its first word; later on the branch that is shown is it.
+
+    Where nothing was answered before the next question, or at all, there is one without a text.
+    """
+    found, silent = [], _Answer()
+    waiting, seen = [asked], set()
+    while waiting:
+        key = waiting.pop()
+        if key in seen:
+            raise ValueError
+        seen.add(key)
+        if _words(nodes[key]):
+            found.append(_followed(nodes, key, shown))
+            continue
+        for child in _children(nodes, key)[::-1]:
+            (silent.below if _is_question(nodes[child]) else waiting).append(child)
+    return found if found and not silent.below else [*found, silent]
+
+
+def _words(node: Mapping[str, Any]) -> str:
+    """What the model said in it."""
+    return _said(node) if _is_visible(node, "assistant") else ""
+
+
+def _followed(nodes: Mapping[str, Any], key: str, shown: Collection[str]) -> _Answer:
+    """An answer from its first words on, with what the model said between its tools, up to the next question."""
+    answer, seen = _Answer(is_shown=key in shown), set()
+    while key not in seen:
+        seen.add(key)
+        if words := _words(nodes[key]):
+            answer.texts.append(words)
+            answer.model = str((nodes[key]["message"].get("metadata") or {}).get("model_slug") or answer.model)[:200]
+        others: list[str] = []
+        for child in _children(nodes, key):
+            (answer.below if _is_question(nodes[child]) else others).append(child)
+        if answer.below or not others:
+            break
+        key = next((child for child in others if child in shown), others[-1])
+    return answer

@@ -1,7 +1,8 @@
 """Turns that run: each is a task of the process, not of the socket that asked, and goes on when that is lost.
 
 What came so far is in memory for whoever follows here, and once a second in its row, for everybody else and for a process that dies
-(llm/following.py reads both). Only cancel() stops one; from another process through its row.
+(llm/following.py reads both). Once its end is in its row it leaves the memory; a temporary one, which has none, stays a while.
+Only cancel() stops one; from another process through its row.
 """
 
 from __future__ import annotations
@@ -26,23 +27,25 @@ from billing.errors import ApiError, ServiceUnavailable
 from llm import chat as chats
 from llm.chat import Chat
 from llm.dialects import socket
-from llm.models import Turn
+from llm.models import LOST, Turn
 from llm.persona import saying
 from llm.types import Delta
 
 log = logging.getLogger(__name__)
 SAVE_SECONDS = 1.0
-KEPT_SECONDS = 600.0  # in memory past its end
+KEPT_SECONDS = 600.0  # a temporary turn in memory past its end
 LOST_AFTER = timedelta(seconds=30)  # a turn that was not saved for so long has no process any more
-LOST = "process_lost"
 _running: dict[UUID, Running] = {}
 
 
 class Running:
-    """A turn of this process, running or just ended. Its frames are made once, for all who follow."""
+    """A turn of this process, running or just ended. Its frames are made once, for all who follow.
+
+    The chat, and all that was sent to the model with it, is its task's alone and goes with that.
+    """
 
     def __init__(self, turn: Turn, chat: Chat, temporary: bool = False) -> None:
-        self.turn, self.chat, self.temporary = turn, chat, temporary
+        self.turn, self.asker, self.temporary = turn, chat.caller, temporary
         self.frames: list[bytes] = []
         self.end: bytes | None = None
         self.ended_at = 0.0
@@ -50,12 +53,11 @@ class Running:
         self._reasoning: list[str] = []
         self._news = asyncio.Event()
         self._began = self._cancelled = self._unsaved_end = False
-        self.task = asyncio.create_task(self._run())
+        self.task = asyncio.create_task(self._run(chat))
 
     def is_of(self, caller: Caller) -> bool:
         """Does it belong to them? Guests behind one address are told apart by their browsers."""
-        asker = self.chat.caller
-        return (asker.subject, asker.visitor) == (caller.subject, caller.visitor)
+        return (self.asker.owner, self.asker.visitor) == (caller.owner, caller.visitor)
 
     # -- for those who follow ---------------------------------------------------------------------------------------------
 
@@ -81,27 +83,27 @@ class Running:
 
     # -- running ----------------------------------------------------------------------------------------------------------
 
-    async def _run(self) -> None:
+    async def _run(self, chat: Chat) -> None:
         self._began = True
         try:
             if self._cancelled:
-                chats.release(self.chat)
+                chats.release(chat)
             else:
-                async with aclosing(chats.stream(self.chat)) as parts:
+                async with aclosing(chats.stream(chat)) as parts:
                     async for part in parts:
                         if isinstance(part, Delta):
                             self._take(part)
-            await self._finish(Turn.State.CANCELLED if self._cancelled else Turn.State.DONE)
+            await self._finish(chat, Turn.State.CANCELLED if self._cancelled else Turn.State.DONE)
         except asyncio.CancelledError:
             if not self._cancelled:
                 raise
             self.task.uncancel()
-            await self._finish(Turn.State.CANCELLED)
+            await self._finish(chat, Turn.State.CANCELLED)
         except ApiError as error:
-            await self._finish(Turn.State.FAILED, error.code, str(error), error.extra)
+            await self._finish(chat, Turn.State.FAILED, error.code, str(error), error.extra)
         except Exception:
             log.exception("A turn broke off.")
-            await self._finish(Turn.State.FAILED, "internal_error", _("Something went wrong on our side."))
+            await self._finish(chat, Turn.State.FAILED, "internal_error", _("Something went wrong on our side."))
 
     def _take(self, delta: Delta) -> None:
         for kind, text, parts, sign in (("reasoning", delta.reasoning, self._reasoning, -1), ("delta", delta.text, self._answer, 1)):
@@ -115,9 +117,9 @@ class Running:
         news, self._news = self._news, asyncio.Event()
         news.set()
 
-    async def _finish(self, state: Turn.State, code: str = "", detail: str = "", extra: dict[str, Any] | None = None) -> None:
+    async def _finish(self, chat: Chat, state: Turn.State, code: str = "", detail: str = "", extra: dict[str, Any] | None = None) -> None:
         """Its last frame, once it is saved."""
-        turn, completion = self.turn, self.chat.completion
+        turn, completion = self.turn, chat.completion
         if completion is not None:
             for name, value in socket.usage_of(completion).items():
                 setattr(turn, name, value)
@@ -125,13 +127,14 @@ class Running:
         if state == Turn.State.CANCELLED:
             turn.finish_reason = "cancelled"
         self._collect()
+        self._answer, self._reasoning = [turn.answer], [turn.reasoning]
         self._unsaved_end = not self.temporary
         try:
             await save([self])
         except ServiceUnavailable:
             log.warning("The end of a turn could not be saved yet; it is tried again.")
         remaining = None if completion is None else completion.remaining
-        self.end = last_frame(turn, self.chat.caller.tier.slug, remaining, extra)
+        self.end = last_frame(turn, self.asker.tier.slug, chat.reservation.usage_class, remaining, extra)
         self.ended_at = time.monotonic()
         self._tell()
 
@@ -144,6 +147,13 @@ class Running:
     def needs_saving(self) -> bool:
         """While it runs, also to show that it lives."""
         return not self.temporary and (self.end is None or self._unsaved_end)
+
+    @property
+    def is_over(self) -> bool:
+        """Is it nobody's any more, or to be read in its row?"""
+        if self.end is None or self.needs_saving:
+            return False
+        return not self.temporary or self.ended_at < time.monotonic() - KEPT_SECONDS
 
     def row(self) -> Row:
         """It as it is to be written down, at one moment: its pieces always fit its text."""
@@ -176,11 +186,11 @@ def storable(text: str) -> str:
     return text.replace("\x00", "") if text.isascii() else text.replace("\x00", "").encode("utf-8", "replace").decode()
 
 
-def last_frame(turn: Turn, tier: str, remaining: int | None, extra: dict[str, Any] | None = None) -> bytes:
-    """`done` with the response object, or `error` where the turn failed."""
+def last_frame(turn: Turn, tier: str, usage_class: str | None, remaining: int | None, extra: dict[str, Any] | None = None) -> bytes:
+    """`done` with the response object, or `error` where the turn failed. `remaining` is of that class; None = no limit."""
     turn_id = str(turn.pk)
     if turn.state == Turn.State.FAILED:
-        return socket.error(turn.error_code, turn.error_detail, saying(turn.error_code, turn_id), extra or {}, turn_id)
+        return socket.error(turn.error_code, turn.error_sentence, saying(turn.error_code, turn_id), extra or {}, turn_id)
     return socket.frame(
         "done",
         id=turn_id,
@@ -190,6 +200,7 @@ def last_frame(turn: Turn, tier: str, remaining: int | None, extra: dict[str, An
         tier=tier,
         request_id=turn.request_id,
         tokens_remaining=remaining,
+        usage_class=usage_class,
         conversation=None if turn.conversation_id is None else str(turn.conversation_id),
         **{name: getattr(turn, name) for name in socket.USAGE},
     )
@@ -206,7 +217,7 @@ def start(turn: Turn, chat: Chat, *, temporary: bool = False) -> Running:
 
 
 def here(turn_id: UUID) -> Running | None:
-    """The turn, where this process runs it or ran it in the last ten minutes."""
+    """The turn, where this process runs it, or still has it in memory."""
     return _running.get(turn_id)
 
 
@@ -240,12 +251,11 @@ def _write(rows: list[Row]) -> list[UUID]:
 
 
 async def keep_saved() -> None:
-    """Save what runs once a second, and forget what ended long ago; until cancelled."""
+    """Save what runs once a second, and forget what is over; until cancelled."""
     while True:
         await asyncio.sleep(SAVE_SECONDS)
-        old = time.monotonic() - KEPT_SECONDS
         for turn_id, running in list(_running.items()):
-            if running.end is not None and running.ended_at < old and not running.needs_saving:
+            if running.is_over:
                 del _running[turn_id]
         try:
             await save(list(_running.values()))
@@ -267,4 +277,4 @@ def sweep() -> int:
     if away_within(LOST_AFTER.total_seconds()):
         return 0
     lost = Turn.objects.filter(state=Turn.State.RUNNING, saved__lt=clock.now() - LOST_AFTER)
-    return lost.update(state=Turn.State.FAILED, error_code=LOST, error_detail=_("The server was restarted while this answer was written."))
+    return lost.update(state=Turn.State.FAILED, error_code=LOST)

@@ -106,9 +106,15 @@ class Ask:
     parent: UUID | None = None
     at_leaf: bool = True  # go on where the conversation ends; else at `parent`, None = at its root
     attachments: tuple[UUID, ...] = ()
+    files: Mapping[int, tuple[UUID, ...]] = field(default_factory=dict)  # of the messages that a temporary chat brings, by their place
     group: UUID | None = None
     temporary: bool = False  # nothing of it is stored
     given: Mapping[str, Any] = field(default_factory=dict)  # temperature, max_tokens and substitution, where they were sent
+
+    @property
+    def all_files(self) -> set[UUID]:
+        """Those it asks about, and those of what was said before."""
+        return {*self.attachments, *(pk for ids in self.files.values() for pk in ids)}
 
 
 @dataclass(frozen=True, slots=True)

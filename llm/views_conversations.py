@@ -16,7 +16,7 @@ from accounts.permissions import KeepsChats
 from billing import clock
 from billing.schema import answers
 from llm import listing
-from llm.conversations import BIN, find, newest_leaf, parents_of
+from llm.conversations import BIN, find, in_bin, newest_leaf, own, parents_of
 from llm.models import Conversation
 from llm.serializers_conversations import (
     ConversationBody,
@@ -40,14 +40,12 @@ class ConversationsView(APIView):
         operation_id="list_conversations", parameters=[ConversationQuery], responses=answers(SummaryListSerializer, 400, 401, 403)
     )
     def get(self, request: Request) -> Response:
-        """The caller's conversations, pinned ones first, then the newest."""
+        """The caller's conversations, pinned ones first, then the newest; or those in the bin."""
         query = ConversationQuery(data=request.query_params.dict())
         query.is_valid(raise_exception=True)
         asked = query.validated_data
-        start = int(asked.get("cursor", 0))
-        found, more = listing.summaries(
-            caller_of(request), q=asked.get("q", ""), folder=asked.get("folder"), start=start, limit=asked["limit"]
-        )
+        start = int(asked.pop("cursor", 0))
+        found, more = listing.summaries(caller_of(request), start=start, **asked)
         return Response({"results": SummarySerializer(found, many=True).data, "next": str(start + len(found)) if more else None})
 
 
@@ -82,10 +80,9 @@ class ConversationView(APIView):
             parents = parents_of(conversation)
             if shown not in parents:
                 raise NotFound
-            conversation.leaf_id = newest_leaf(shown, parents)
-        for name, value in body.items():
-            setattr(conversation, name, value)
-        conversation.save()
+            body["leaf_id"] = newest_leaf(shown, parents)
+        if body:  # and nothing else of the row: an answer, another tab or the end of a link may have changed it meanwhile
+            Conversation.objects.filter(pk=conversation.pk).update(**body)
         return Response(whole(conversation))
 
     @extend_schema(operation_id="delete_conversation", responses=answers(DeletedSerializer, 401, 403, 404))
@@ -103,10 +100,10 @@ class RestoreView(APIView):
     @extend_schema(operation_id="restore_conversation", request=None, responses=answers(SummarySerializer, 401, 403, 404))
     def post(self, request: Request, conversation_id: UUID) -> Response:
         """Out of the bin."""
-        theirs = Conversation.objects.of(caller_of(request)).filter(pk=conversation_id)
-        if not theirs.exclude(deleted=None).update(deleted=None):
+        caller = caller_of(request)
+        if not in_bin(caller).filter(pk=conversation_id).update(deleted=None):
             raise NotFound
-        return Response(SummarySerializer(listing.with_state(theirs).get()).data)
+        return Response(SummarySerializer(listing.with_state(own(caller)).get(pk=conversation_id)).data)
 
 
 class TurnsView(APIView):

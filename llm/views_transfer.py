@@ -24,7 +24,7 @@ from billing.schema import Refusal, answers
 from llm import attachments, sharing, transfer
 from llm.conversations import find, own
 from llm.models import Attachment
-from llm.serializers_conversations import AttachmentSerializer, FileBody, ImportedSerializer, LinkSerializer, ShareBody
+from llm.serializers_conversations import AttachmentSerializer, FileBody, ImportedSerializer, LinkSerializer, ShareBody, UploadBody
 
 UPLOADS_PER_MINUTE = 60
 CONTENTS: dict[Any, Any] = {(200, kind): OpenApiTypes.BINARY for kind in attachments.MEDIA_TYPES} | {(200, "text/plain"): OpenApiTypes.STR}
@@ -121,14 +121,17 @@ class AttachmentsView(APIView):
 
     @extend_schema(
         operation_id="upload_attachment",
-        request={"multipart/form-data": FileBody},
+        request={"multipart/form-data": UploadBody},
         responses=answers(AttachmentSerializer, 400, 401, 403, 409, 413, status=201),
     )
     def post(self, request: Request) -> Response:
         """A file to ask about: an image, text, code, PDF, Word, Excel or PowerPoint."""
         caller, uploaded = caller_of(request), _uploaded(request)
         rates.require(f"uploads:{caller.subject}", UPLOADS_PER_MINUTE)
-        return Response(AttachmentSerializer(attachments.store(caller, uploaded.name or "", uploaded.read())).data, status=201)
+        body = UploadBody(data=request.data)
+        body.is_valid(raise_exception=True)
+        row = attachments.store(caller, uploaded.name or "", uploaded.read(), temporary=body.validated_data["temporary"])
+        return Response(AttachmentSerializer(row).data, status=201)
 
 
 class AttachmentView(APIView):

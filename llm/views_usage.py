@@ -21,6 +21,7 @@ from accounts.permissions import AnyCaller, HasScope
 from billing import clock, quota
 from billing.errors import InvalidRequest
 from billing.models import Tier, UsageClass, UsageEvent
+from billing.offers import as_sold
 from billing.schema import answers
 from billing.tiers import all_tiers
 from llm.admission import holder
@@ -62,7 +63,7 @@ class TiersView(APIView):
 
     @extend_schema(operation_id="list_tiers", responses=TierSerializer(many=True))
     def get(self, request: Request) -> Response:
-        return Response([tier_body(tier) for tier in all_tiers()])
+        return Response([tier_body(tier) for tier in as_sold(all_tiers())])
 
 
 class YourTierView(APIView):
@@ -73,16 +74,15 @@ class YourTierView(APIView):
     @extend_schema(operation_id="your_tier", responses=YourTierSerializer)
     def get(self, request: Request) -> Response:
         caller, day = cast(Caller, request.auth), clock.now().date()
-        limit = caller.tier.daily_tokens
-        today = quota.balance(caller.subject, UsageClass.CLOUD, day, limit or None)
+        today = quota.balance(caller.subject, UsageClass.CLOUD, day, None)
         created = None if caller.is_guest else clock.stamp(cast(User, request.user).date_joined)
         return Response(
             {
-                **tier_body(caller.tier),
+                **tier_body(*as_sold([caller.tier])),
                 "tokens_today": today.used,
                 "tokens_used_today": today.used,
-                "token_limit": limit,
-                "tokens_remaining": today.remaining,
+                "token_limit": caller.tier.daily_tokens,
+                "tokens_remaining": quota.left(holder(caller), UsageClass.CLOUD, day),
                 "resets_at": clock.stamp(clock.resets_at(day)),
                 "created": created,
             }
@@ -97,8 +97,7 @@ class TokensView(APIView):
     @extend_schema(operation_id="tokens_today", responses=UsageSerializer)
     def get(self, request: Request) -> Response:
         caller, day = cast(Caller, request.auth), clock.now().date()
-        limit = caller.tier.daily_tokens
-        today = quota.balance(caller.subject, UsageClass.CLOUD, day, limit or None)
+        today = quota.balance(caller.subject, UsageClass.CLOUD, day, None)
         unlimited = quota.balance(caller.subject, UsageClass.UNLIMITED, day, None)
         return Response(
             {
@@ -107,9 +106,9 @@ class TokensView(APIView):
                 "date": day.isoformat(),
                 "used_today": today.used,
                 "reserved": today.reserved,
-                "limit": limit,
+                "limit": caller.tier.daily_tokens,
                 "remaining": quota.left(holder(caller), UsageClass.CLOUD, day),
-                "unlimited": not limit,
+                "unlimited": caller.tier.enforced_tokens is None,
                 "ollama_unlimited": caller.tier.ollama_unlimited,
                 "used_unlimited_today": unlimited.used,
                 "resets_at": clock.stamp(clock.resets_at(day)),

@@ -14,13 +14,13 @@ import pytest
 from django.conf import settings
 from django.db import connections
 from django.test import Client
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, WebSocketRoute, expect
+from playwright.sync_api import APIResponse, Browser, BrowserContext, Locator, Page, Route, WebSocketRoute, expect
 
 from accounts.models import User
 from billing import clock
 from billing.models import UsageDay, UsageEvent
 from llm.models import Conversation, Turn
-from tests.browser import CHROMIUM, Watched, chromium
+from tests.browser import CHROMIUM, LOOKS, Watched, chromium
 from tests.conftest import PASSWORD
 from tests.fakes.upstream import Answer, FakeUpstream, Gate
 from tests.payloads import PAYLOADS
@@ -29,7 +29,6 @@ from tests.wired import at_rest
 
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="needs Debian's chromium")
 
-LOOKS = [(390, "light", "de"), (1440, "light", "en"), (390, "dark", "en"), (1440, "dark", "de")]
 DANGEROUS = ("script", "iframe", "img[src^=http]", "object", "embed", "form", "style", "svg[onload]", "[onerror]", "[style]", "base")
 MOST_SHOWN = 60  # turns in the page at once, of however many
 
@@ -73,7 +72,8 @@ class Chat(Watched):
         return self.page.get_by_role("button", name=self.say(label, **values), exact=True)
 
     def whole(self) -> None:
-        """Return when nothing is being written any more."""
+        """Return when nothing is being sent or written any more."""
+        expect(self.page.locator("#composer[aria-busy=true]")).to_have_count(0)
         expect(self.page.locator(".answer.running")).to_have_count(0)
         expect(self.page.locator(".send.stops")).to_have_count(0)
 
@@ -82,10 +82,17 @@ class Chat(Watched):
 def open_chat(live: LiveServer, upstream: FakeUpstream, browser: Browser) -> Iterator[Callable[..., Chat]]:
     contexts: list[BrowserContext] = []
 
-    def opened(look: tuple[int, str, str] = (1440, "light", "en"), user: User | None = None, path: str = "/chat", script: str = "") -> Chat:
+    def opened(
+        look: tuple[int, str, str] = (1440, "light", "en"), user: User | None = None, path: str = "/chat", script: str = "", **device: Any
+    ) -> Chat:
         width, scheme, language = look
         context = browser.new_context(
-            viewport={"width": width, "height": 900}, color_scheme=scheme, locale=language, base_url=live.url, reduced_motion="reduce"
+            viewport={"width": width, "height": 900},
+            color_scheme=scheme,
+            locale=language,
+            base_url=live.url,
+            reduced_motion="reduce",
+            **device,
         )
         contexts.append(context)
         context.set_default_timeout(15_000)
@@ -267,7 +274,7 @@ PNG = (
 
 
 def test_a_link_is_made_read_and_taken_back(chat: Chat, upstream: FakeUpstream, open_chat: Callable[..., Chat]) -> None:
-    upstream.always(Answer("It is **this**.", usage=(1, 2)))
+    upstream.always(Answer("It is **this**: $x^2$\n\n```python\ndef bear(): ...\n```\n", usage=(1, 2)))
     chat.ask("What is it?")
     chat.whole()
     chat.page.locator("#share").click()
@@ -276,10 +283,32 @@ def test_a_link_is_made_read_and_taken_back(chat: Chat, upstream: FakeUpstream, 
     path = "/" + url.split("/", 3)[3]
     reader = open_chat((390, "dark", "de"), path=path)
     expect(reader.page.locator(".shared strong")).to_have_text("this")
+    expect(reader.page.locator(".shared math")).to_be_visible()
+    expect(reader.page.locator(".shared .code .hljs-keyword")).to_have_text("def")
     assert not reader.complaints()
     chat.button("Take the link back").click()
     expect(chat.page.locator("dialog select")).to_be_visible()
     assert reader.page.goto(path).status == 404  # type: ignore[union-attr]
+
+
+def test_a_list_that_comes_late_does_not_unmake_what_began_meanwhile(open_chat: Callable[..., Chat], upstream: FakeUpstream) -> None:
+    upstream.always(Answer("It is **this**.", usage=(1, 2)))
+    late: list[tuple[Route, APIResponse]] = []
+    chat = open_chat(path="/prices")
+    chat.page.route("**/v1/conversations?*", lambda route: late.append((route, route.fetch())))
+    chat.page.goto("/chat")
+    gate = Gate()
+    upstream.always(Answer("It is **this**.", usage=(1, 2), gate=gate))
+    chat.ask("What is it?")
+    expect(chat.page.locator(".answer.running")).to_have_count(1)
+    while late:
+        route, response = late.pop()
+        route.fulfill(response=response)  # it was made before the question
+    expect(chat.page.locator("#sidebar a[data-id] .dot.running")).to_have_count(1)
+    gate.set()
+    chat.whole()
+    expect(chat.page.locator("#sidebar a[data-id]")).to_have_count(1)
+    assert not chat.wrong
 
 
 def test_what_is_wrong_is_said_and_the_words_come_back(chat: Chat, upstream: FakeUpstream) -> None:

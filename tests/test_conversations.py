@@ -11,6 +11,8 @@ from typing import Any
 
 import httpx
 import pytest
+from django.db import OperationalError
+from django.test import Client
 from docx import Document
 from openpyxl import Workbook
 from pptx import Presentation
@@ -20,6 +22,7 @@ from accounts.visitors import COOKIE, signed
 from billing import clock
 from llm import attachments, listing, turns
 from llm.models import Attachment, Conversation, Turn
+from llm.serializers_conversations import ConversationBody
 from tests.fakes.upstream import Answer, FakeUpstream
 from tests.server import LiveServer
 from tests.sockets import as_browser, opened
@@ -93,6 +96,23 @@ def test_another_branch_is_shown_to_its_newest_end(hers: httpx.Client, alice: Us
     assert hers.patch(f"/v1/conversations/{row.pk}", json={"leaf": str(uuid.uuid4())}).status_code == 404
 
 
+def test_a_change_leaves_alone_what_changed_meanwhile(hers: httpx.Client, alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    row = talk(alice, ("1", "a"), share_token="t", share_leaf=None)
+    read = ConversationBody.read
+    asked = Turn.objects.create(id=uuid.uuid4(), conversation=row, parent=row.leaf, prompt="2", state="done")
+
+    def slowly(data: Any) -> dict[str, Any]:
+        """The link is revoked, a question asked and the chat binned while the body is read."""
+        Conversation.objects.filter(pk=row.pk).update(share_token=None, leaf=asked, deleted=clock.now())
+        return read(data)
+
+    monkeypatch.setattr(ConversationBody, "read", slowly)
+    hers.patch(f"/v1/conversations/{row.pk}", json={"title": "other", "parameters": {"temperature": 1}})
+    row.refresh_from_db()
+    assert (row.title, row.parameters, row.share_token, row.leaf) == ("other", {"temperature": 1}, None, asked)
+    assert row.deleted is not None
+
+
 def test_what_stands_side_by_side_comes_along(hers: httpx.Client, alice: User) -> None:
     row, group = talk(alice, ("1", "a")), uuid.uuid4()
     for model in ("m1", "m2"):
@@ -111,13 +131,20 @@ def test_the_bin_gives_back_for_a_week(hers: httpx.Client, alice: User) -> None:
     gone = hers.delete(f"/v1/conversations/{row.pk}").json()
     assert gone["deleted"] and gone["restorable_until"] > clock.stamp(clock.now() + timedelta(days=6))
     assert titles(hers.get("/v1/conversations")) == [] and hers.get(f"/v1/conversations/{row.pk}").status_code == 404
-    assert hers.post(f"/v1/conversations/{row.pk}/restore").json()["title"] == "1"
+    talk(alice, ("2", "b")), talk(alice, ("3", "c"), deleted=clock.now() - timedelta(days=8))  # one never deleted, one gone for good
+    binned = hers.get("/v1/conversations", params={"deleted": "1"}).json()["results"]
+    assert [(one["title"], one["restorable_until"]) for one in binned] == [("1", gone["restorable_until"])]
+    assert hers.get("/v1/conversations", params={"deleted": "1", "q": "2"}).json()["results"] == []
+    restored = hers.post(f"/v1/conversations/{row.pk}/restore").json()
+    assert (restored["title"], restored["restorable_until"]) == ("1", None)
+    assert hers.get("/v1/conversations", params={"deleted": "1"}).json()["results"] == []
     assert hers.post(f"/v1/conversations/{row.pk}/restore").status_code == 404
     Conversation.objects.filter(pk=row.pk).update(deleted=clock.now() - timedelta(days=8))
     forgotten = Conversation.objects.create(visitor=VISITOR, title="old", changed=clock.now() - timedelta(days=31))
     kept = talk(alice, ("kept", "a"))
-    assert listing.purge() == 2
-    assert set(Conversation.objects.values_list("pk", flat=True)) == {kept.pk} and forgotten.pk != kept.pk
+    assert hers.post(f"/v1/conversations/{row.pk}/restore").status_code == 404
+    assert listing.purge() == 3
+    assert set(Conversation.objects.values_list("title", flat=True)) == {kept.title, "2"} and forgotten.pk != kept.pk
 
 
 def test_a_link_shows_what_there_was_until_it_is_revoked(hers: httpx.Client, alice: User) -> None:
@@ -129,6 +156,26 @@ def test_a_link_shows_what_there_was_until_it_is_revoked(hers: httpx.Client, ali
     assert hers.get("/v1/conversations").json()["results"][0]["shared"]
     assert hers.delete(f"/v1/conversations/{row.pk}/share").status_code == 200
     assert hers.get(f"/v1/conversations/{row.pk}").json()["share"] is None
+
+
+@pytest.mark.django_db
+def test_what_is_shared_shows_compared_answers_and_is_kept_by_nobody(alice: User) -> None:
+    row, group = talk(alice, ("Frage", "Antwort"), share_token="link"), uuid.uuid4()
+    for model in ("m1", "m2"):
+        turn = Turn.objects.create(id=uuid.uuid4(), conversation=row, parent=row.leaf, group=group, prompt="2", answer=f"**{model}**")
+    Conversation.objects.filter(pk=row.pk).update(share_leaf=turn)
+    page = Client().get("/shared/link")
+    assert [[one.answer for one, _text in answers] for _turn, answers in page.context["turns"]] == [["Antwort"], ["**m1**", "**m2**"]]
+    assert page.content.decode().count("<strong>m") == 2  # also where no script runs
+    assert "no-store" in page.headers["Cache-Control"]
+
+
+@pytest.mark.django_db
+def test_models_side_by_side_are_as_many_as_may_run_at_once(alice: User) -> None:
+    signed_in = Client()
+    signed_in.force_login(alice)
+    pages = [client.get("/chat").context["boot"]["limits"]["compare"] for client in (Client(), signed_in)]
+    assert pages == [2, 4]
 
 
 def test_what_is_exported_can_be_brought_in_again(hers: httpx.Client, alice: User) -> None:
@@ -181,6 +228,121 @@ def test_chatgpts_own_export_comes_in_with_its_branches(hers: httpx.Client) -> N
         ("Und im Winter?", "Nichts"),
     ]
     assert set(row.turns.filter(parent=None).values_list("answer", flat=True)) == {"Lachs", "Honig"}
+
+
+def tree(*rows: tuple[str, str, str], current: str) -> dict[str, Any]:
+    """A conversation of ChatGPT's of (role, text, parent) rows; each one's id is its text. `context`: custom instructions."""
+    mapping: dict[str, Any] = {"root": {"id": "root", "message": None, "parent": None, "children": []}}
+    for number, (role, text, parent) in enumerate(rows):
+        content: dict[str, Any] = {"content_type": "text", "parts": [text]}
+        metadata: dict[str, Any] = {"model_slug": "gpt-4o"} if role == "assistant" else {}
+        if role == "context":
+            role, content = "user", {"content_type": "user_editable_context", "user_profile": "Bear", "user_instructions": "Be brief."}
+            metadata = {"is_visually_hidden_from_conversation": True, "is_user_system_message": True}
+        if role == "hidden":
+            role, metadata = "system", {"is_visually_hidden_from_conversation": True}
+        if role == "picture":
+            role, content = "user", {"content_type": "multimodal_text", "parts": [{"content_type": "image_asset_pointer"}, ""]}
+        recipient = "python" if role == "to a tool" else "all"
+        role = "assistant" if role == "to a tool" else role
+        message: dict[str, Any] = {
+            "id": text,
+            "author": {"role": role, "name": None, "metadata": {}},
+            "create_time": 1_700_000_000.0 + number if role != "system" else None,
+            "content": content,
+            "metadata": metadata,
+            "recipient": recipient,
+        }
+        mapping[text] = {"id": text, "message": message, "parent": parent, "children": []}
+        mapping[parent]["children"].append(text)
+    return {"title": "Bären", "create_time": 1_700_000_000.0, "current_node": current, "mapping": mapping}
+
+
+START = (("hidden", "s", "root"), ("context", "c", "s"))
+EXPORTS: dict[str, tuple[dict[str, Any], list[tuple[str, str]], set[str]]] = {
+    "custom instructions": (
+        tree(*START, ("user", "q1", "c"), ("assistant", "a1", "q1"), ("user", "q2", "a1"), ("assistant", "a2", "q2"), current="a2"),
+        [("q1", "a1"), ("q2", "a2")],
+        set(),
+    ),
+    "an answer that was stopped": (
+        tree(*START, ("user", "q1", "c"), ("user", "q2", "q1"), ("assistant", "a2", "q2"), ("user", "q3", "a2"), current="q3"),
+        [("q1", ""), ("q2", "a2"), ("q3", "")],
+        set(),
+    ),
+    "stopped, and answered on another branch": (
+        tree(("user", "q1", "root"), ("assistant", "a1", "q1"), ("user", "q2", "q1"), ("assistant", "a2", "q2"), current="a2"),
+        [("q1", ""), ("q2", "a2")],
+        {"a1"},
+    ),
+    "the first of two last answers": (
+        tree(*START, ("user", "q1", "c"), ("assistant", "a1", "q1"), ("assistant", "a1 anew", "q1"), current="a1"),
+        [("q1", "a1")],
+        {"a1 anew"},
+    ),
+    "the second of two, behind a message of the system's": (
+        tree(("user", "q1", "root"), ("hidden", "h", "q1"), ("assistant", "a1", "h"), ("assistant", "a1 anew", "h"), current="a1 anew"),
+        [("q1", "a1 anew")],
+        {"a1"},
+    ),
+    "tools, and a picture": (
+        tree(
+            ("picture", "p", "root"), ("assistant", "Let me see.", "p"), ("to a tool", "print(1)", "Let me see."),
+            ("tool", "1", "print(1)"), ("assistant", "A bear.", "1"), current="A bear.",
+        ),
+        [("📎", "Let me see.\n\nA bear.")],
+        set(),
+    ),
+    "no word of what is shown": (
+        {**tree(("user", "q1", "root"), ("assistant", "a1", "q1"), current="a1"), "current_node": None}, [("q1", "a1")], set(),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", EXPORTS)
+def test_no_question_of_chatgpts_export_is_lost(hers: httpx.Client, name: str) -> None:
+    export, shown, other_answers = EXPORTS[name]
+    answer = hers.post("/v1/conversations/import", json=[export]).json()
+    assert (answer["imported"], answer["skipped"]) == (1, 0)
+    row = Conversation.objects.get()
+    assert [(turn.prompt, turn.answer) for turn in listing.branch(row).turns] == shown
+    assert set(row.turns.values_list("answer", flat=True)) == {said for _, said in shown} | other_answers
+    assert row.turns.count() == len(shown) + len(other_answers)
+
+
+ODD = [
+    1e300, -1e300, 253402300800, True, [], {}, "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "2026-99-99T00:00:00Z",
+    "2026-01-01",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_an_odd_date_is_none(hers: httpx.Client, odd: Any) -> None:
+    turn = {"id": "1", "parent": None, "prompt": "q", "answer": "a", "created": odd}
+    ours = {"format": "triforce-conversations", "conversations": [{"title": "x", "created": odd, "turns": [turn]}]}
+    theirs = tree(("user", "q1", "root"), ("assistant", "a1", "q1"), current="a1")
+    theirs["create_time"] = theirs["mapping"]["q1"]["message"]["create_time"] = odd
+    for body in (ours, [theirs]):
+        assert hers.post("/v1/conversations/import", json=body).json()["imported"] == 1
+    for moment in (*Conversation.objects.values_list("created", flat=True), *Turn.objects.values_list("created", flat=True)):
+        assert abs(clock.now() - moment) < timedelta(minutes=1)
+
+
+def test_an_import_is_whole_or_not_there(hers: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = {"title": "x", "mapping": {"a": {"message": 7, "parent": None}}}
+    last, write = tree(("user", "last", "root"), current="last"), Turn.objects.bulk_create
+
+    def away(turns: list[Turn], **how: Any) -> Any:
+        if any(turn.prompt == "last" for turn in turns):
+            raise OperationalError
+        return write(turns, **how)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Turn.objects, "bulk_create", away)
+        assert hers.post("/v1/conversations/import", json=[CHATGPT, last]).status_code == 503
+    assert not Conversation.objects.exists()
+    assert hers.post("/v1/conversations/import", json=[CHATGPT, broken]).json()["skipped"] == 1
+    assert Conversation.objects.count() == 1
 
 
 @pytest.mark.parametrize("body", [{}, [], {"format": "x"}, {"format": "triforce-conversations", "conversations": 7}, [7]])
@@ -319,6 +481,32 @@ def test_what_was_never_sent_is_forgotten(alice: User) -> None:
     assert list(Attachment.objects.values_list("pk", flat=True)) == [sent.pk] and old.pk != sent.pk
 
 
+def test_a_file_of_a_temporary_chat_is_gone_soon(hers: httpx.Client, alice: User, live: LiveServer, upstream: FakeUpstream) -> None:
+    def upload(**fields: str) -> str:
+        return str(hers.post("/v1/attachments", data=fields, files={"file": ("n.txt", b"Honig")}).json()["id"])
+
+    kept, left, used, moved = upload(), upload(temporary="true"), upload(temporary="true"), upload(temporary="true")
+    assert hers.post("/v1/attachments", data={"temporary": "perhaps"}, files={"file": ("n", b"x")}).json()["error"]["field"] == "temporary"
+    Attachment.objects.exclude(expires=None).update(expires=clock.now() + timedelta(minutes=1))
+    upstream.always(Answer("x", usage=(1, 1)))
+    with opened(live, as_browser(live, alice)) as socket:
+        socket.ask("And?", temporary=True, messages=[{"role": "user", "content": "Was?", "attachments": [used]}])
+        socket.until("done")
+        socket.ask("Was?", attachments=[moved])
+        socket.until("done")
+        socket.ask("?", temporary=True, messages=[{"role": "assistant", "content": "x", "attachments": [used]}])
+        assert socket.take()["code"] == "invalid_request"
+    assert ["Honig" in message["content"] for message in upstream.chats[0].body["messages"][-2:]] == [True, False]
+    expires: dict[str, Any] = {str(file.pk): file.expires for file in Attachment.objects.all()}
+    assert expires[kept] is expires[moved] is None
+    soon = clock.now() + timedelta(minutes=5)
+    assert expires[left] < soon < expires[used] < clock.now() + timedelta(hours=1) - timedelta(minutes=5)
+    Attachment.objects.filter(pk=left).update(expires=clock.now() - timedelta(seconds=1))
+    assert attachments.purge_expired() == 1 and not Attachment.objects.filter(pk=left).exists()
+    assert hers.delete(f"/v1/attachments/{used}").status_code == 200  # its chat is left
+    assert Attachment.objects.count() == 2
+
+
 @pytest.mark.django_db
 def test_a_turn_whose_process_died_is_ended(alice: User) -> None:
     row = talk(alice, ("1", "a half"))
@@ -326,4 +514,4 @@ def test_a_turn_whose_process_died_is_ended(alice: User) -> None:
     Turn.objects.create(id=uuid.uuid4(), conversation=row, prompt="lives")
     assert turns.sweep() == 1
     turn = row.turns.get(prompt="1")
-    assert (turn.state, turn.answer, turn.error_code) == ("failed", "a half", "process_lost") and turn.error_detail
+    assert (turn.state, turn.answer, turn.error_code) == ("failed", "a half", "process_lost") and turn.error_sentence

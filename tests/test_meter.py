@@ -9,19 +9,27 @@ import struct
 import threading
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
 
 from accounts.models import User
-from billing import clock
-from billing.errors import ServiceUnavailable
+from billing import clock, quota
+from billing.errors import QuotaExceeded, ServiceUnavailable
 from billing.models import Tier, UsageDay, UsageEvent
-from llm import chat, settlement
+from llm import chat, idempotency, settlement
+from llm.admission import Incoming, admit_now
+from llm.catalogue import find
+from llm.models import LanguageModel
 from llm.providers import transport
-from tests.fakes.upstream import Answer, FakeUpstream
+from llm.types import ChatRequest, Image, Message, Text
+from tests.canaries import PROMPT
+from tests.fakes.upstream import Answer, FakeUpstream, Gate
 from tests.server import LiveServer
+from tests.wired import Wired
 
 MODEL = "ollama/gpt-oss:120b-cloud"
 
@@ -36,15 +44,16 @@ def settled(live: LiveServer) -> UsageEvent:
 
 
 def ask(http: httpx.Client, **fields: Any) -> httpx.Response:
-    return http.post("/v1/client/chat", json={"message": "Hi", "system_prompt": "x", "model": MODEL, "substitution": "strict", **fields})
+    return http.post("/v1/client/chat", json={"message": PROMPT, "system_prompt": "x", "model": MODEL, "substitution": "strict", **fields})
 
 
-def open_stream(live: LiveServer, **fields: Any) -> socket.socket:
+def open_stream(live: LiveServer, headers: dict[str, str] | None = None, **fields: Any) -> socket.socket:
     """A streamed chat over a bare socket, which the test may leave as it likes."""
-    body = json.dumps({"message": "Hi", "system_prompt": "x", "model": MODEL, "stream": True, **fields}).encode()
+    body = json.dumps({"message": PROMPT, "system_prompt": "x", "model": MODEL, "stream": True, **fields}).encode()
     connection = socket.create_connection(("127.0.0.1", live.port), timeout=10)
-    head = f"POST /v1/client/chat HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    connection.sendall(head.encode() + body)
+    head = f"POST /v1/client/chat HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+    head += "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
+    connection.sendall(head.encode() + b"\r\n" + body)
     return connection
 
 
@@ -93,6 +102,13 @@ def test_p05_no_usage_is_counted_and_flagged(http: httpx.Client, upstream: FakeU
     assert (event.output_tokens, event.estimated) == (3, True)
     assert event.charged == event.input_tokens + 3
     assert 0 < event.input_tokens < 30
+
+
+def test_p05_no_output_reported_of_what_came_is_no_report_of_it(http: httpx.Client, upstream: FakeUpstream, live: LiveServer) -> None:
+    upstream.always(Answer(["one", " two", " three"], usage=(40, 0)))
+    ask(http)
+    event = settled(live)
+    assert (event.rule, event.input_tokens, event.output_tokens, event.charged, event.estimated) == ("answered", 40, 3, 43, True)
 
 
 @pytest.mark.parametrize("usage", [(-5, 10), (10, -5), (10**12, 1)])
@@ -244,6 +260,57 @@ def test_p04_leaving_mid_answer_costs_what_had_come(live: LiveServer, upstream: 
     assert UsageDay.objects.get().reserved == 0
 
 
+def test_p04_leaving_while_the_model_thinks_costs_what_had_come(live: LiveServer, upstream: FakeUpstream) -> None:
+    upstream.always(Answer(["a"], reasoning=["think "] * 100, gate=threading.Event(), gate_after=20))
+    connection = open_stream(live)
+    live.run(_received(20))
+    leave(connection, "close")
+    event = wait_for_settlement(live)
+    assert (event.rule, event.output_tokens, event.charged) == ("cancelled", 20, event.input_tokens + 20)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_try_that_failed_while_the_model_thought_costs_nothing(
+    http: httpx.Client, upstream: FakeUpstream, live: LiveServer, no_pauses: None, streamed: bool
+) -> None:
+    upstream.enqueue(Answer([], reasoning=["think "] * 40, usage=None, fault="error_event", error="Too many requests"))
+    upstream.always(Answer(["one", " two"], usage=None))
+    response = ask(http, stream=streamed, max_tokens=30)
+    body = json.loads(response.text.rstrip().splitlines()[-1].removeprefix("data: "))
+    assert (body["response"], body["finish_reason"]) == ("one two", "stop")
+    event = settled(live)
+    assert (event.output_tokens, event.charged) == (2, event.input_tokens + 2)
+    assert [attempt["outcome"] for attempt in event.attempts] == ["rate_limited", "ok"]
+
+
+def test_leaving_between_two_tries_costs_nothing(live: LiveServer, upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("llm.dispatch._pause", lambda turn, error: 60.0)
+    upstream.always(Answer([], reasoning=["think "] * 40, fault="error_event", error="Too many requests"))
+    connection = open_stream(live)
+    live.run(_tried(1))
+    leave(connection, "close")
+    event = wait_for_settlement(live)
+    assert (event.rule, event.charged) == ("refused", 0)
+
+
+async def _tried(times: int) -> None:
+    """Until a request has so many tries behind it."""
+    while not any(len(running.dispatch.attempts) == times for running in chat.running.values()):
+        await asyncio.sleep(0.005)
+
+
+@pytest.mark.parametrize("wired", ["openai"], indirect=True)
+def test_leaving_while_a_fallback_is_asked_costs_its_input_alone(live: LiveServer, upstream: FakeUpstream, wired: Wired) -> None:
+    upstream.always(Answer(["tok "] * 300, fault="cut_after"), model=wired.native_id)
+    upstream.always(Answer(["a"], gate=threading.Event()), model="stand-in")
+    connection = open_stream(live, model=wired.model_id, stream=False)
+    upstream.wait_until(lambda fake: len(fake.chats) == 2)
+    leave(connection, "close")
+    event = wait_for_settlement(live)
+    assert (event.rule, event.output_tokens, event.charged) == ("cancelled_before_token", 0, event.input_tokens)
+    assert 0 < event.charged < 30
+
+
 async def _received(tokens: int) -> None:
     """Until our side has taken so many tokens from the provider."""
     import asyncio
@@ -279,6 +346,38 @@ def test_a_fallback_pays_the_answering_models_tokens_alone(
     assert (event.usage_class, event.requested_model, event.served_model, event.charged) == ("unlimited", keyed_openai, MODEL, 21)
 
 
+def test_who_leaves_while_the_class_changes_is_settled_after_it(
+    live: LiveServer,
+    upstream: FakeUpstream,
+    keyed_openai: str,
+    make_user: Callable[..., User],
+    bearer: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    upstream.always(Answer(status=500), model="gpt-test")
+    moving, settling, gate, move, settle = threading.Event(), threading.Event(), Gate(), quota.move, quota.settle
+
+    def slowly(*args: Any) -> Any:
+        moving.set()
+        assert gate.wait(10)
+        return move(*args)
+
+    def noticed(*args: Any) -> Any:
+        settling.set()
+        return settle(*args)
+
+    monkeypatch.setattr(quota, "move", slowly)
+    monkeypatch.setattr(quota, "settle", noticed)
+    connection = open_stream(live, bearer(make_user("pro")), model=keyed_openai)
+    assert moving.wait(10)
+    leave(connection, "close")
+    assert not settling.wait(0.3)
+    gate.set()
+    event = wait_for_settlement(live)
+    assert (event.rule, event.usage_class, event.charged) == ("refused", "unlimited", 0)
+    assert {row.usage_class: (row.used, row.reserved) for row in UsageDay.objects.all()} == {"cloud": (0, 0), "unlimited": (0, 0)}
+
+
 def test_p06_the_same_idempotency_key_asks_and_charges_once(http: httpx.Client, upstream: FakeUpstream, live: LiveServer) -> None:
     upstream.always(Answer(["once"], usage=(10, 1)))
     body = {"message": "Hi", "model": MODEL}
@@ -310,6 +409,30 @@ def test_p06_a_second_request_while_the_first_runs_is_a_conflict(live: LiveServe
     gate.set()
     thread.join(10)
     assert answers[0].status_code == 200
+
+
+def test_p06_what_is_charged_can_be_repeated(
+    http: httpx.Client, upstream: FakeUpstream, live: LiveServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(*_args: Any) -> None:
+        raise RuntimeError("the process ends here")
+
+    with monkeypatch.context() as here:
+        here.setattr(idempotency, "store", dies)
+        assert http.post("/v1/client/chat", json={"message": "Hi", "model": MODEL}, headers={"Idempotency-Key": "k4"}).status_code == 500
+    assert (receipt().state, UsageDay.objects.get().used) == ("open", 0)
+
+
+def test_p06_a_guests_key_outlasts_midnight(
+    http: httpx.Client, upstream: FakeUpstream, live: LiveServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    midnight = clock.resets_at(clock.now().date())
+    answers = []
+    for moment in (midnight - timedelta(seconds=1), midnight + timedelta(seconds=1)):
+        monkeypatch.setattr(clock, "now", lambda moment=moment: moment)
+        answers.append(http.post("/v1/client/chat", json={"message": "Hi", "model": MODEL}, headers={"Idempotency-Key": "k5"}))
+    assert answers[0].content == answers[1].content
+    assert len(upstream.chats) == 1
 
 
 def test_p06_a_failed_request_may_be_sent_again(http: httpx.Client, upstream: FakeUpstream) -> None:
@@ -365,6 +488,21 @@ def test_a_spent_pro_goes_on_with_ollama_where_it_said_any(
     body = http.post("/v1/client/chat", json=asked, headers=bearer(user)).json()
     assert body["backend"] == "ollama"
     assert any("does not count" in warning for warning in body["warnings"])
+
+
+def test_a_spent_pro_shows_images_to_no_model_that_is_blind(
+    live: LiveServer, upstream: FakeUpstream, keyed_openai: str, make_user: Callable[..., User]
+) -> None:
+    user = make_user("pro")
+    UsageDay.objects.create(subject=user.subject, usage_class="cloud", day=clock.now().date(), limit=250_000, used=250_000)
+    picture = Message("user", (Text("What is it?"), Image("image/png", "iVBORw0KGgo=")))
+    incoming = Incoming("req_1", {}, "127.0.0.1", "client", session_user=lambda: user)
+    admitted = admit_now(incoming, ChatRequest((picture,), keyed_openai, substitution="any", substitution_explicit=True))
+    assert admitted.dispatch.routes[0].can("vision")
+    with pytest.raises(QuotaExceeded) as refusal:
+        admit_now(replace(incoming, request_id="req_2"), ChatRequest((picture,), keyed_openai))
+    able = [find(model_id) for model_id in refusal.value.extra["models_available_now"]]
+    assert able and all(entry and (entry.can("vision") or not entry.capabilities) for entry in able)
 
 
 def test_concurrency_is_limited_by_the_tier(live: LiveServer, http: httpx.Client, upstream: FakeUpstream) -> None:
@@ -441,8 +579,6 @@ def test_an_answer_that_cannot_be_stored_is_answered_and_charged_once(http: http
 
 
 def test_a_fallback_never_leads_above_the_tier(http: httpx.Client, upstream: FakeUpstream, keyed_openai: str) -> None:
-    from llm.models import LanguageModel
-
     weak = LanguageModel.objects.get(model_id=MODEL)
     before = weak.fallback
     LanguageModel.objects.filter(pk=weak.pk).update(fallback=[keyed_openai])

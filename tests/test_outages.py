@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import resource
 import sqlite3
 import threading
 import time
@@ -22,16 +23,16 @@ from django.db import connection
 
 from accounts.models import User
 from billing import shared
-from billing.models import Tier
+from billing.models import Tier, UsageEvent
 from tests.conftest import PASSWORD
 from tests.fakes import sockets
 from tests.fakes.proxy import TcpProxy
-from tests.fakes.upstream import Answer, FakeUpstream
-from tests.processes import POSTGRES, Server, code_of, database_url, post, wait_until
+from tests.fakes.upstream import Answer, FakeUpstream, Gate
+from tests.processes import POSTGRES, Server, code_of, database_url, post, read_tokens, wait_until
 from tests.test_processes import books, registered, tier  # noqa: F401
 
 LOAD = 6  # clients at once
-OUTAGE = 8  # seconds: so long that pauses which double would show
+OUTAGES = {"reset": 8, "blackhole": 20} if POSTGRES else {"locked": 1}  # seconds: so long that pauses which double would show
 
 pytestmark = pytest.mark.usefixtures("committed")
 
@@ -47,6 +48,7 @@ class Load:
     headers: dict[str, str]
     seen: list[tuple[float, int, str, int]] = field(default_factory=list)
     stopping: threading.Event = field(default_factory=threading.Event)
+    longest: float = 0.0  # that one waited for its answer, in seconds
 
     def __enter__(self) -> Load:
         self.threads = [threading.Thread(target=self.chat) for _ in range(LOAD)]
@@ -65,6 +67,7 @@ class Load:
             sent = time.monotonic()
             answer = post(client, self.headers)
             body = json.loads(answer.read())
+            self.longest = max(self.longest, time.monotonic() - sent)
             self.seen.append((sent, answer.status, answer.headers.get("Retry-After", ""), body.get("tokens_used", 0)))
             if answer.status == 503:
                 self.stopping.wait(0.1)  # nobody asks again at once
@@ -76,35 +79,35 @@ class Load:
 
 
 @contextmanager
-def database_line() -> Iterator[tuple[str, Callable[[], None], Callable[[], None]]]:
+def database_line(outage: str) -> Iterator[tuple[str, Callable[[], None], Callable[[], None]]]:
     """(a DATABASE_URL, take the database away, bring it back)"""
     if POSTGRES:
         chosen = connection.settings_dict
         with TcpProxy(chosen["HOST"], int(chosen["PORT"] or 5432)) as proxy:
-            yield database_url(proxy.host, proxy.port), proxy.reset, proxy.pass_on
+            yield database_url(proxy.host, proxy.port), getattr(proxy, outage), proxy.pass_on
     else:
         other = sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None, check_same_thread=False)
         yield database_url(), lambda: other.execute("BEGIN IMMEDIATE"), lambda: other.execute("ROLLBACK")
         other.close()
 
 
+@pytest.mark.parametrize("outage", OUTAGES)
 def test_p15_the_database_goes_and_comes_under_load(
     upstream: FakeUpstream,
     registered: dict[str, str],  # noqa: F811
     tier: Tier,  # noqa: F811
+    outage: str,
 ) -> None:
     tier.daily_tokens = tier.requests_per_minute = tier.concurrency = 0
     tier.save()
     upstream.always(Answer(["tok "] * 3, usage=(7, 3), delay=0.005))
-    with database_line() as (url, away, back), Server(upstream, DATABASE_URL=url) as server, Load(server, registered) as load:
+    with database_line(outage) as (url, away, back), Server(upstream, DATABASE_URL=url) as server, Load(server, registered) as load:
         load.wait_for(20, 0, 200)
         away()
         gone = time.monotonic()
-        if POSTGRES:
-            wait_until(lambda: time.monotonic() > gone + OUTAGE, OUTAGE + 1)
-            load.wait_for(LOAD * OUTAGE, gone, 503)  # with all of the database's threads waiting it would be a tenth of that
-        else:
-            wait_until(lambda: time.monotonic() > gone + 1)  # who writes waits for the lock
+        wait_until(lambda: time.monotonic() > gone + OUTAGES[outage], OUTAGES[outage] + 1)  # who writes to SQLite waits for the lock
+        if outage == "reset":
+            load.wait_for(LOAD * 8, gone, 503)  # with all of the database's threads waiting it would be a tenth of that
         back()
         restored = time.monotonic()
         load.wait_for(20, restored + (4 if POSTGRES else 0), 200)
@@ -112,6 +115,7 @@ def test_p15_the_database_goes_and_comes_under_load(
         for thread in load.threads:
             thread.join(20)
         assert server.end() == 0
+    assert load.longest < 16  # ten for the database's next word, and three for a new connection
     refused = [entry for entry in load.seen if entry[1] != 200]
     assert all(status == 503 and int(wait) > 0 for _, status, wait, _ in refused)
     assert bool(refused) == POSTGRES
@@ -122,6 +126,37 @@ def test_p15_the_database_goes_and_comes_under_load(
     assert len(answered) <= len(receipts) <= len(load.seen)
     assert sum(closed) == 10 * len(closed) <= 10 * len(upstream.chats)
     assert len(closed) >= len(answered)
+
+
+# -- P17 ------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.only_on("sqlite")
+def test_p17_the_disk_is_full(
+    upstream: FakeUpstream,
+    registered: dict[str, str],  # noqa: F811
+) -> None:
+    """No file of the server's may grow: as on a full disk, but for its name. What ran meanwhile is settled once there is room."""
+    upstream.always(Answer(["tok "] * 4, gate=(gate := Gate()), gate_after=2, usage=(7, 4)))
+    with Server(upstream) as server:
+        stream = post(server.connect(), registered, stream=True)
+        read_tokens(stream, 2)
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (1024, resource.RLIM_INFINITY))
+        client = server.connect()
+        refused = post(client, registered)
+        assert int(refused.headers["Retry-After"]) > 0
+        assert code_of(refused) == (503, "service_unavailable")
+        gate.set()
+        assert b"event: done" in stream.read()
+        assert [receipt.state for receipt in books()] == ["open"]
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        wait_until(lambda: UsageEvent.objects.filter(state="settled").count() == 1)
+        assert code_of(post(client, registered)) == (200, "")
+        assert server.end() == 0
+    assert [receipt.charged for receipt in books()] == [11, 11]
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA integrity_check")
+        assert cursor.fetchall() == [("ok",)]
 
 
 # -- P16 ------------------------------------------------------------------------------------------------------------------

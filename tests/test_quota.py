@@ -1,14 +1,16 @@
 """The meter itself, on whichever database the tests run on."""
 
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 
-from billing import clock, db, quota
+from billing import clock, db, patience, quota
 from billing.errors import QuotaExceeded, ServiceUnavailable
 from billing.models import UsageClass, UsageDay, UsageEvent
 from billing.quota import Holder, Reservation, Settlement
@@ -121,6 +123,39 @@ def test_it_does_not_move_into_a_class_without_room() -> None:
     assert (day().reserved, day(klass=UsageClass.UNLIMITED).reserved) == (900, 300)
 
 
+def waiting_for_a_lock() -> bool:
+    """Does a connection of ours wait for another?"""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
+        return cursor.fetchone()[0] > 0
+
+
+@pytest.mark.only_on("postgresql")
+@pytest.mark.parametrize("key_limit", [0, 400])
+def test_what_settles_during_a_move_counts_where_the_receipt_went(committed: None, key_limit: int) -> None:
+    """Its statement began before the other class had a counter, and waits for a receipt that is no longer of the class it read."""
+    held = reserve(Holder("user:alice", None, "registered", 1000, key_id=7 if key_limit else None, key_limit=key_limit))
+
+    def settle_meanwhile() -> tuple[int, quota.Balance] | None:
+        try:
+            return settle(held, 120)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as thread:
+        with transaction.atomic():
+            assert quota.move(held, UsageClass.UNLIMITED)
+            settling = thread.submit(settle_meanwhile)
+            while not waiting_for_a_lock():
+                assert not settling.done()
+                time.sleep(0.005)
+        charged, balance = settling.result(10) or pytest.fail("not settled")
+    assert (charged, balance.used, balance.reserved) == (120, 120, 0)
+    assert [(day(klass=klass).used, day(klass=klass).reserved) for klass in UsageClass] == [(0, 0), (120, 0)]
+    if key_limit:
+        assert (day("key:7").used, day("key:7").reserved) == (120, 0)
+
+
 @pytest.mark.django_db
 def test_it_sweeps_what_a_dead_process_left_and_charges_its_last_checkpoint() -> None:
     reservation = reserve()
@@ -150,6 +185,48 @@ def test_after_an_outage_the_living_renew_before_anybody_is_swept(monkeypatch: p
     assert quota.sweep() == 0
     UsageEvent.objects.update(expires=clock.now() - timedelta(seconds=1))
     assert quota.sweep() == 1
+
+
+@pytest.mark.only_on("postgresql")
+def test_of_two_in_each_others_way_both_are_done(committed: None) -> None:
+    """A deadlock made on purpose: the one that the database undoes is tried again, and the database does not count as away."""
+    first, second, both = reserve(), reserve(Holder("user:bob", None, "registered", 1000)), threading.Barrier(2)
+    undone = []
+
+    @db.tried_again
+    def close(*reservations: Reservation) -> None:
+        undone.append(reservations)
+        with transaction.atomic():
+            settle(reservations[0], 10)
+            if len(undone) <= 2:
+                both.wait(10)
+            settle(reservations[1], 10)
+
+    def one(*reservations: Reservation) -> None:
+        db.guarded(close, *reservations)
+        connection.close()
+
+    with ThreadPoolExecutor(2) as threads:
+        for future in [threads.submit(one, first, second), threads.submit(one, second, first)]:
+            future.result(20)
+    assert len(undone) > 2
+    assert not db.away_within(60)
+    assert [(day(subject).used, day(subject).reserved) for subject in ("user:alice", "user:bob")] == [(10, 0), (10, 0)]
+
+
+@pytest.mark.only_on("postgresql")
+def test_a_statement_that_the_database_ends_is_no_outage(committed: None) -> None:
+    held = reserve()
+
+    def too_long() -> None:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET LOCAL statement_timeout = 1")
+            cursor.execute("SELECT pg_sleep(1)")
+
+    with pytest.raises(ServiceUnavailable):
+        db.guarded(too_long)
+    assert not db.away_within(60)
+    assert settle(held, 10) is not None
 
 
 @pytest.mark.django_db
@@ -221,9 +298,10 @@ def test_p01_parallel_reservations_never_pass_the_limit(committed: None) -> None
     assert row.used + row.reserved > 18_000
 
 
-def test_parallel_requests_of_a_limited_key_take_both_counters_in_one_order(committed: None) -> None:
+@pytest.mark.parametrize("subject", ["user:keyed", "guest:keyed"])
+def test_parallel_requests_of_a_limited_key_take_both_counters_in_one_order(committed: None, subject: str) -> None:
     """Reserving and settling touch the same two rows; in different orders they would deadlock."""
-    holder = Holder("user:keyed", None, "registered", 0, key_id=9, key_limit=10**9)
+    holder = Holder(subject, None, "registered", 0, key_id=9, key_limit=10**9)
 
     def cycles(_: int) -> int:
         for _cycle in range(25):
@@ -233,5 +311,34 @@ def test_parallel_requests_of_a_limited_key_take_both_counters_in_one_order(comm
 
     with ThreadPoolExecutor(8) as threads:
         done = sum(threads.map(cycles, range(8)))
-    assert (day("user:keyed").used, day("key:9").used) == (5 * done, 5 * done)
-    assert (day("user:keyed").reserved, day("key:9").reserved) == (0, 0)
+    assert (day(subject).used, day("key:9").used) == (5 * done, 5 * done)
+    assert (day(subject).reserved, day("key:9").reserved) == (0, 0)
+
+
+@pytest.mark.django_db
+def test_the_sweep_goes_by_the_index_of_what_is_open() -> None:
+    with CaptureQueriesContext(connection) as asked:
+        quota.sweep()
+    (query,) = asked.captured_queries
+    with connection.cursor() as cursor:
+        cursor.execute("SET enable_seqscan = off" if connection.vendor == "postgresql" else "SELECT 1")
+        cursor.execute(f"EXPLAIN {'' if connection.vendor == 'postgresql' else 'QUERY PLAN'} {query['sql']}")
+        assert "usage_event_open" in str(cursor.fetchall())
+
+
+@pytest.mark.only_on("postgresql")
+@pytest.mark.django_db
+def test_only_a_migration_may_take_as_long_as_it_takes() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW statement_timeout")
+        assert cursor.fetchone() == ("0",)  # of this thread, which has migrated
+    with ThreadPoolExecutor(1) as thread:
+        assert thread.submit(_statement_timeout).result(10) == f"{patience.STATEMENT_SECONDS // 60}min"
+
+
+def _statement_timeout() -> str:
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW statement_timeout")
+        (found,) = cursor.fetchone()
+    connection.close()
+    return str(found)

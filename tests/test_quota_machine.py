@@ -1,5 +1,6 @@
 """P2: whatever is done in whatever order, the database says what a simple model of it says."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from uuid import uuid4
 
@@ -15,10 +16,11 @@ from billing.models import UsageDay, UsageEvent
 from billing.quota import Holder, Reservation, Settlement
 
 LIMITS = [0, 500, 1000, 5000]
+Counter = tuple[date, str]  # a day and its class
 
 
 class QuotaMachine(RuleBasedStateMachine):
-    """An account that reserves, settles, cancels, expires, changes its tier and lives through midnight."""
+    """An account that reserves, moves, settles, cancels, expires, changes its tier and lives through midnight."""
 
     reservations = Bundle("reservations")
 
@@ -27,20 +29,20 @@ class QuotaMachine(RuleBasedStateMachine):
         self.subject = f"user:{uuid4().hex}"
         self.limit = 1000
         self.now = datetime(2026, 3, 28, 12, tzinfo=UTC)
-        self.held: dict[str, tuple[date, int, int]] = {}  # request -> (day, reserved, checkpoint)
-        self.used: dict[date, int] = {}
+        self.held: dict[str, tuple[Counter, int, int]] = {}  # request -> (its counter, reserved, checkpoint)
+        self.used: dict[Counter, int] = {}
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(clock, "now", lambda: self.now)
 
     def teardown(self) -> None:
         self.patch.undo()
 
-    def reserved(self, day: date) -> int:
-        return sum(tokens for held_day, tokens, _ in self.held.values() if held_day == day)
+    def reserved(self, counter: Counter) -> int:
+        return sum(tokens for held_by, tokens, _ in self.held.values() if held_by == counter)
 
-    def room(self) -> int | None:
-        day = self.now.date()
-        return self.limit - self.used.get(day, 0) - self.reserved(day) if self.limit else None
+    def room(self, day: date | None = None) -> int | None:
+        counter = (day or self.now.date(), "cloud")
+        return self.limit - self.used.get(counter, 0) - self.reserved(counter) if self.limit else None
 
     @rule(target=reservations, bound=st.integers(1, 600), output=st.integers(1, 2000))
     def reserve(self, bound: int, output: int) -> Reservation | None:
@@ -60,8 +62,22 @@ class QuotaMachine(RuleBasedStateMachine):
             self.expire_due()
             room = self.room()
         assert reservation.reserved == (bound + output if room is None else min(bound + output, room))
-        self.held[reservation.request_id] = (self.now.date(), reservation.reserved, 0)
+        self.held[reservation.request_id] = ((self.now.date(), "cloud"), reservation.reserved, 0)
         return reservation
+
+    @rule(reservation=reservations, klass=st.sampled_from(["cloud", "unlimited"]))
+    def move(self, reservation: Reservation | None, klass: str) -> None:
+        held = reservation and self.held.get(reservation.request_id)
+        if reservation is None or held is None:
+            assert reservation is None or klass == "cloud" or quota.move(reservation, klass) is None
+            return
+        (day, before), tokens, output = held
+        room = self.room(day) if klass == "cloud" != before else None
+        holder = replace(reservation.holder, limit=self.limit)
+        moved = quota.move(replace(reservation, holder=holder, usage_class=before), klass)
+        assert (moved is None) == (room is not None and tokens > room)
+        if moved:
+            self.held[reservation.request_id] = ((day, klass), tokens, output)
 
     @rule(reservation=reservations, charged=st.integers(0, 3000))
     def settle(self, reservation: Reservation | None, charged: int) -> None:
@@ -71,8 +87,8 @@ class QuotaMachine(RuleBasedStateMachine):
         held = self.held.pop(reservation.request_id, None)
         assert (done is None) == (held is None)
         if held:
-            day, tokens, _ = held
-            self.used[day] = self.used.get(day, 0) + min(charged, tokens)
+            counter, tokens, _ = held
+            self.used[counter] = self.used.get(counter, 0) + min(charged, tokens)
 
     @rule(reservation=consumes(reservations))
     def cancel(self, reservation: Reservation | None) -> None:
@@ -82,8 +98,8 @@ class QuotaMachine(RuleBasedStateMachine):
     def checkpoint(self, reservation: Reservation | None, output: int) -> None:
         if reservation and reservation.request_id in self.held:
             quota.checkpoint([(reservation.request_id, output)])
-            day, tokens, _ = self.held[reservation.request_id]
-            self.held[reservation.request_id] = (day, tokens, output)
+            counter, tokens, _ = self.held[reservation.request_id]
+            self.held[reservation.request_id] = (counter, tokens, output)
 
     @rule()
     def expire_all(self) -> None:
@@ -99,8 +115,8 @@ class QuotaMachine(RuleBasedStateMachine):
             self.swept(request_id)
 
     def swept(self, request_id: str) -> None:
-        day, tokens, output = self.held.pop(request_id)
-        self.used[day] = self.used.get(day, 0) + min(output, tokens)
+        counter, tokens, output = self.held.pop(request_id)
+        self.used[counter] = self.used.get(counter, 0) + min(output, tokens)
 
     @rule(limit=st.sampled_from(LIMITS))
     def change_tier(self, limit: int) -> None:
@@ -112,9 +128,9 @@ class QuotaMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_database_agrees(self) -> None:
-        rows = {row.day: row for row in UsageDay.objects.filter(subject=self.subject)}
-        for day in {*self.used, *(day for day, _, _ in self.held.values())}:
-            assert (rows[day].used, rows[day].reserved) == (self.used.get(day, 0), self.reserved(day))
+        rows = {(row.day, row.usage_class): row for row in UsageDay.objects.filter(subject=self.subject)}
+        for counter in {*rows, *self.used, *(held_by for held_by, _, _ in self.held.values())}:
+            assert (rows[counter].used, rows[counter].reserved) == (self.used.get(counter, 0), self.reserved(counter))
 
 
 class TestP02(QuotaMachine.TestCase, TestCase):  # type: ignore[misc,valid-type]

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
+import itertools
 import json
+import struct
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
 
 from accounts.keys import create_key
 from accounts.models import User
 from accounts.revocation import ended
 from billing.db import in_database
 from billing.models import UsageDay, UsageEvent
-from llm import sockets, turns
+from llm import following, sockets, turns
+from llm.chat import Chat
 from llm.models import Conversation, Turn
 from llm.serializers_chat import ChatResponseSerializer
 from tests.fakes.upstream import Answer, FakeUpstream, Gate
@@ -69,6 +76,19 @@ def test_what_was_said_goes_along(live: LiveServer, upstream: FakeUpstream, alic
     assert {str(turn.pk) for turn in Turn.objects.filter(parent=first)} > {second}
 
 
+def test_what_is_left_comes_with_its_class(live: LiveServer, upstream: FakeUpstream, alice: User, keyed_openai: str) -> None:
+    upstream.always(Answer("x", usage=(1, 1)))
+    ends = []
+    with opened(live, as_browser(live, alice)) as socket:
+        for model in ("ollama/gpt-oss:120b-cloud", keyed_openai):
+            turn = socket.ask(model=model)
+            ends.append(socket.until("done")[-1])
+            turns._running.clear()  # as another process reads it
+            socket.send("resume", id=turn)
+            ends.append(socket.until("done")[-1])
+    assert [(end["usage_class"], end["tokens_remaining"]) for end in ends] == [("unlimited", None)] * 2 + [("cloud", 249_998)] * 2
+
+
 def test_a_lost_line_is_no_cancel_and_resuming_loses_no_word(live: LiveServer, upstream: FakeUpstream, alice: User) -> None:
     gate = Gate()
     words = [f"w{number} " for number in range(40)]
@@ -94,6 +114,33 @@ def test_a_lost_line_is_no_cancel_and_resuming_loses_no_word(live: LiveServer, u
     at_rest(live)
     assert len(upstream.chats) == 1
     assert UsageEvent.objects.get().charged == 50
+
+
+def test_what_is_saved_leaves_the_memory_and_what_was_sent_goes_at_once(live: LiveServer, upstream: FakeUpstream, alice: User) -> None:
+    upstream.always(Answer(["a", "b", "c"], usage=(1, 3), delay=0.005))
+    with opened(live, as_browser(live, alice)) as socket:
+        kept, temporary = socket.ask(), socket.ask(temporary=True)
+        ends = [socket.until("done")[-1], socket.until("done")[-1]]
+        assert {end["id"] for end in ends} == {kept, temporary}
+        at_rest(live)
+        gc.collect()
+        held = {one.dispatch.request_id for one in gc.get_objects() if type(one) is Chat}  # a weak proxy must not be asked
+        assert not held.intersection(end["request_id"] for end in ends)
+        live.run(_forgotten(uuid.UUID(kept)))
+        for turn in (kept, temporary):
+            socket.send("resume", id=turn, after=1)
+            frames = socket.until("done", turn)
+            assert (text_of(frames), frames[-1]["response"]) == ("bc", "abc")
+    running = turns.here(uuid.UUID(temporary))
+    assert running is not None
+    running.ended_at -= turns.KEPT_SECONDS
+    live.run(_forgotten(uuid.UUID(temporary)))
+
+
+async def _forgotten(turn_id: uuid.UUID) -> None:
+    async with asyncio.timeout(3 * turns.SAVE_SECONDS):
+        while turns.here(turn_id) is not None:
+            await asyncio.sleep(0.05)
 
 
 def test_cancel_stops_the_provider_and_charges_what_came(live: LiveServer, upstream: FakeUpstream, alice: User) -> None:
@@ -142,6 +189,38 @@ def test_a_turn_of_another_process_is_followed_through_its_row(live: LiveServer,
     assert hidden.end is not None
 
 
+def test_a_turn_that_is_followed_through_its_row_outlives_an_absence_of_the_database(
+    live: LiveServer, upstream: FakeUpstream, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, away = Gate(), itertools.cycle((True, True, False))
+    upstream.always(Answer(["a", "b"], usage=(1, 2), gate=gate, gate_after=1))
+    for name in ("find_turn", "_left"):
+        monkeypatch.setattr(following, name, sometimes(away, getattr(following, name)))
+    browser = as_browser(live, alice)
+    with opened(live, browser) as socket:
+        turn = uuid.UUID(socket.ask())
+        socket.until("delta")
+        hidden = turns._running.pop(turn)
+        with opened(live, browser) as elsewhere:
+            elsewhere.send("resume", id=str(turn), after=0)
+            live.run(turns.save([hidden]))
+            gate.set()
+            assert text_of(socket.until("done")) == "b"
+            assert text_of(elsewhere.until("done")) == "ab"
+    assert Turn.objects.get().state == "done"
+
+
+def sometimes(away: Iterator[bool], function: Callable[..., Any]) -> Callable[..., Any]:
+    """It, with a database that is away by turns."""
+
+    def asked(*args: Any) -> Any:
+        if next(away):
+            raise OperationalError
+        return function(*args)
+
+    return asked
+
+
 def test_two_models_side_by_side(live: LiveServer, upstream: FakeUpstream, alice: User) -> None:
     upstream.always(Answer("one"), model="gpt-oss:120b-cloud")
     upstream.always(Answer("two"), model="gpt-oss:20b-cloud")
@@ -167,6 +246,21 @@ def test_a_refused_turn_leaves_nothing(live: LiveServer, upstream: FakeUpstream,
         assert (refusal["type"], refusal["id"], refusal["code"]) == ("error", turn, "model_not_found")
         assert refusal["detail"] and refusal["saying"]
     assert not Conversation.objects.exists() and not UsageEvent.objects.exists()
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_after_a_refusal_a_conversation_is_shown_as_before(
+    live: LiveServer, upstream: FakeUpstream, make_user: Callable[..., User], again: bool
+) -> None:
+    user = make_user()
+    upstream.always(Answer("Well.", usage=(1, 1)))
+    with opened(live, as_browser(live, user)) as socket:
+        first = socket.ask("Why?")
+        conversation = socket.until("done")[-1]["conversation"]
+        UsageDay.objects.filter(subject=user.subject).update(used=10**9)
+        socket.ask("And?", conversation=conversation, parent=None if again else first)
+        assert socket.take()["code"] == "quota_exceeded"
+    assert str(Conversation.objects.get().leaf_id) == first
 
 
 def test_a_failed_turn_keeps_the_question_and_says_why(live: LiveServer, upstream: FakeUpstream, alice: User) -> None:
@@ -195,6 +289,40 @@ def test_a_temporary_chat_is_stored_nowhere(live: LiveServer, upstream: FakeUpst
     assert {event.charged for event in UsageEvent.objects.all()} == {2}
 
 
+@pytest.mark.parametrize("who", ["account", "guest without a cookie"])
+def test_a_temporary_turn_asked_again_goes_on_and_is_billed_once(
+    live: LiveServer, upstream: FakeUpstream, alice: User, make_user: Callable[..., User], who: str
+) -> None:
+    gate = Gate()
+    upstream.always(Answer(["a", "b"], usage=(1, 2), gate=gate, gate_after=1))
+    asker = as_browser(live, alice if who == "account" else None)
+    with opened(live, asker) as socket:
+        turn = socket.ask(temporary=True)
+        socket.until("delta")
+    with opened(live, asker) as socket, opened(live, as_browser(live, make_user(email="bob@example.org"))) as theirs:
+        socket.ask(id=turn, temporary=True)
+        assert socket.until("delta")[0]["type"] == "started"
+        theirs.ask(id=turn, temporary=True)
+        assert theirs.take()["code"] == "not_found"
+        gate.set()
+        assert socket.until("done")[-1]["response"] == "ab"
+        socket.ask(id=turn, temporary=True)
+        assert text_of(socket.until("done")) == "ab"
+    at_rest(live)
+    assert UsageEvent.objects.get().charged == 3
+
+
+def test_one_id_asked_twice_at_the_same_moment_is_asked_once(live: LiveServer, upstream: FakeUpstream, alice: User) -> None:
+    upstream.always(Answer("ab", usage=(1, 2)))
+    with opened(live, as_browser(live, alice)) as socket, opened(live, as_browser(live, alice)) as second:
+        for temporary in (True, False):
+            turn = socket.ask(temporary=temporary)
+            second.ask(id=turn, temporary=temporary)
+            assert socket.until("done")[-1]["response"] == second.until("done")[-1]["response"] == "ab"
+    at_rest(live)
+    assert UsageEvent.objects.count() == len(upstream.chats) == 2
+
+
 def test_a_guest_of_a_browser_keeps_a_conversation_and_one_without_a_cookie_none(live: LiveServer, upstream: FakeUpstream) -> None:
     with opened(live, as_browser(live, visitor=VISITOR)) as socket:
         assert (socket.ready["user"], socket.ready["tier"]) == (None, "guest")
@@ -205,6 +333,19 @@ def test_a_guest_of_a_browser_keeps_a_conversation_and_one_without_a_cookie_none
         socket.ask()
         assert socket.until("done")[-1]["conversation"] is None
     assert Conversation.objects.count() == 1
+
+
+def test_nobody_becomes_a_guest_because_the_session_ended_while_the_line_was_down(live: LiveServer, alice: User) -> None:
+    browser = as_browser(live, alice, visitor=VISITOR)
+    with opened(live, browser) as socket:
+        assert (socket.ready["user"], socket.ready["tier"]) == (alice.email, "pro")
+    alice.sign_out_everywhere()
+    with pytest.raises(ConnectionClosed) as closed, opened(live, browser):
+        pass
+    assert closed.value.rcvd is not None and closed.value.rcvd.code == 4401
+    for headers in (as_browser(live, visitor=VISITOR), as_browser(live)):
+        with opened(live, headers) as socket:
+            assert (socket.ready["user"], socket.ready["tier"]) == (None, "guest")
 
 
 def test_a_quote_holds_nothing(live: LiveServer, upstream: FakeUpstream, alice: User) -> None:
@@ -293,7 +434,8 @@ def test_p22_twenty_frames_a_second(live: LiveServer, alice: User) -> None:
 
 def test_p22_a_frame_that_is_too_large_closes_the_socket(live: LiveServer, alice: User) -> None:
     with opened(live, as_browser(live, alice)) as socket, pytest.raises(ConnectionClosed) as closed:
-        socket.line.send("x" * 1_400_000)
+        head = struct.pack("!BBQ4x", 0x81, 0x80 | 127, 1_400_000)  # RFC 6455, 5.2: the length is enough to refuse it by,
+        socket.line.socket.sendall(head)  # and a body that nobody reads would have the system reset the line instead of closing it
         socket.take()
     assert closed.value.rcvd is not None and closed.value.rcvd.code == 1009
 
@@ -330,6 +472,18 @@ def test_p23_what_ends_a_credential_closes_its_sockets(
             with pytest.raises(ConnectionClosed) as closed:
                 socket.take(2.5)
             assert closed.value.rcvd is not None and closed.value.rcvd.code == 4401
+
+
+def test_p23_who_comes_back_after_the_session_has_ended_is_no_guest(live: LiveServer, alice: User) -> None:
+    headers = as_browser(live, alice)
+    alice.set_password("another-one-7")
+    alice.save()
+    with (
+        connect(live.url.replace("http", "ws") + "/ws/chat/", additional_headers=headers) as line,
+        pytest.raises(ConnectionClosed) as closed,
+    ):
+        line.recv(5)
+    assert closed.value.rcvd is not None and closed.value.rcvd.code == 4401
 
 
 async def _another_look() -> None:

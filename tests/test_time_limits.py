@@ -52,6 +52,44 @@ def test_p12_no_first_byte(
 
 
 @BOTH
+def test_p12_a_provider_that_says_nothing_of_an_answer_leaves_the_next_its_time(
+    http: httpx.Client, live: LiveServer, upstream: FakeUpstream, wired: Wired, monkeypatch: pytest.MonkeyPatch, streamed: bool
+) -> None:
+    monkeypatch.setattr(admission, "STREAM_SECONDS" if streamed else "PLAIN_SECONDS", 1.0)
+    upstream.always(Answer(fault="only_comments"), model=wired.native_id)
+    upstream.always(Answer(["a", "b", "c"], delay=0.05), model="stand-in")
+    answer = ask(http, wired.model_id, stream=streamed, substitution="any")
+    assert (answer.outcome, answer.end["model"], answer.text) == ((200, ""), STAND_IN, "abc")
+    (receipt,) = oracle(live, upstream)
+    assert [attempt["outcome"] for attempt in receipt.attempts] == ["timeout", "ok"]
+
+
+@BOTH
+def test_p12_an_answer_that_began_may_take_all_the_time(
+    http: httpx.Client, live: LiveServer, upstream: FakeUpstream, wired: Wired, monkeypatch: pytest.MonkeyPatch, streamed: bool
+) -> None:
+    monkeypatch.setattr(admission, "STREAM_SECONDS" if streamed else "PLAIN_SECONDS", 1.0)
+    upstream.always(Answer(["a", "b", "c", "d"], delay=0.2), model=wired.native_id)
+    answer = ask(http, wired.model_id, stream=streamed, substitution="any")
+    assert (answer.outcome, answer.end["model"], answer.text) == ((200, ""), wired.model_id, "abcd")
+
+
+@BOTH
+def test_p12_a_whole_answer_waits_for_no_end_of_its_connection(
+    http: httpx.Client, live: LiveServer, upstream: FakeUpstream, wired: Wired, monkeypatch: pytest.MonkeyPatch, streamed: bool
+) -> None:
+    monkeypatch.setattr("llm.dispatch.END_SECONDS", 0.2)
+    upstream.always(Answer(["a", "b"], usage=(40, 2), fault="stays_open"))
+    started = time.monotonic()
+    answer = ask(http, wired.model_id, stream=streamed)
+    assert time.monotonic() - started < 1
+    assert (answer.outcome, answer.text, answer.end["tokens_used"]) == ((200, ""), "ab", 42)
+    assert upstream.chats[0].closed.wait(1)
+    (receipt,) = oracle(live, upstream)
+    assert (receipt.rule, receipt.estimated, receipt.charged) == ("answered", False, 42)
+
+
+@BOTH
 @ONE_WIRE
 def test_p12_all_of_it(
     http: httpx.Client, live: LiveServer, upstream: FakeUpstream, wired: Wired, monkeypatch: pytest.MonkeyPatch, streamed: bool

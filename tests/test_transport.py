@@ -1,8 +1,10 @@
 """The transport against real sockets: what comes, what breaks, what is closed, and where it refuses to go."""
 
 import asyncio
+import gc
 import ipaddress
 import time
+import weakref
 from contextlib import asynccontextmanager
 
 import pytest
@@ -238,6 +240,17 @@ async def test_it_times_out_on_silence_after_the_first_byte():
         with pytest.raises(UpstreamError) as raised:
             await read(response, idle_timeout=0.05)
     assert raised.value.code == "timeout"
+
+
+async def test_an_answer_that_was_cut_leaves_the_memory():
+    async with peer(waits) as (found, transport):
+        async with post(transport, found.url) as response:
+            with pytest.raises(UpstreamError):
+                await read(response, idle_timeout=0.05)
+        cut = weakref.ref(response)
+        del response
+    gc.collect()
+    assert cut() is None
 
 
 async def test_a_slow_reader_is_no_silence():

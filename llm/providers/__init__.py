@@ -146,6 +146,14 @@ def provider_key(provider: ProviderLike) -> str:
     return settings.PROVIDER_KEYS.get(provider.slug, "")
 
 
+def is_ours(provider: ProviderLike, url: str) -> bool:
+    """Is that address the environment's or our own table's, and not one that somebody wrote into the row?"""
+    if set_url := settings.PROVIDER_URLS.get(provider.slug):
+        return url == set_url.rstrip("/")
+    row = TABLE.get(provider.slug)
+    return row is not None and url != "" and url in (row.base_url, row.keyed_base_url)
+
+
 def provider_url(provider: ProviderLike) -> str:
     """Its base URL without a trailing slash: the environment's, else what the row says."""
     if url := settings.PROVIDER_URLS.get(provider.slug):

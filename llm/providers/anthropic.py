@@ -85,7 +85,7 @@ class AnthropicParser(Pieces):
         elif kind == "message_delta":
             self._message_delta(event)
         elif kind == "message_stop":
-            self._complete = True
+            self.complete = True
             self._end(self._reason)
         elif kind == "error":
             raise reported(event["error"])

@@ -50,7 +50,12 @@ class ListedModel:
 
 
 class Parser(Protocol):
-    """Reads one answer. Within one `feed` consecutive pieces of text are joined into one Delta."""
+    """Reads one answer. Within one `feed` consecutive pieces of text are joined into one Delta.
+
+    `complete` says that its terminal event came: what may follow is a report of its usage.
+    """
+
+    complete: bool
 
     def feed(self, data: bytes) -> list[Event]:
         """The events that `data` completes. An UpstreamError is raised once no event stands before it."""

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 from yarl import URL
 
 from llm.providers.base import NO_QUIRKS, InvalidAnswer, ListedModel, Wire
+from llm.providers.guard import refused
 from llm.providers.transport import Transport
 
 MOST_PAGES = 20
@@ -55,12 +56,14 @@ SAID = {
 async def list_models(
     transport: Transport, wire: Wire, base_url: str, key: str, quirks: Mapping[str, Any] = NO_QUIRKS, *, allow_private: bool = False
 ) -> list[ListedModel]:
-    """Every model a provider lists, page after page, each once. Raises UpstreamError.
+    """Every model a provider lists, page after page, each once. Raises UpstreamError, also where `models_path` leads to another server.
 
     Quirks: `models_path` (relative to the base URL; `../models` leaves its last part) and `models_auth_header` for the key.
     """
-    path = quirks.get("models_path", wire.models_path)
-    url = URL(base_url.rstrip("/") + "/").join(URL(path.removeprefix("/")))
+    base = URL(base_url.rstrip("/") + "/")
+    url = base.join(URL(quirks.get("models_path", wire.models_path).removeprefix("/")))
+    if url.origin() != base.origin():
+        raise refused()  # its key is for that provider alone
     auth = {"auth_header": quirks["models_auth_header"]} if "models_auth_header" in quirks else {}
     headers = {**wire.headers(key, {**quirks, **auth}), "Accept": "application/json"}
     found: dict[str, ListedModel] = {}

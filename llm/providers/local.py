@@ -20,7 +20,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -43,6 +43,7 @@ DESCRIPTION = (
 START_SECONDS = 20.0
 IDLE_SECONDS = 300.0
 STOP_SECONDS = 2.0
+LOOK_SECONDS = 0.25
 
 WEIGHTS = "SmolLM2-135M-Instruct.Q4_1.gguf"
 WEIGHTS_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
@@ -57,6 +58,11 @@ class Running:
 
     base_url: str
     api_key: str = field(repr=False)
+
+
+def for_ever() -> float:
+    """A deadline that never comes."""
+    return float("inf")
 
 
 @functools.cache
@@ -111,12 +117,22 @@ class LocalModel:
             self._used_at = time.monotonic()
 
     @asynccontextmanager
-    async def use(self) -> AsyncIterator[Running]:
-        """The running server, kept alive for as long as the block runs. Raises UpstreamError."""
+    async def use(self, deadline: Callable[[], float] = for_ever) -> AsyncIterator[Running]:
+        """The running server, kept alive for as long as the block runs. Raises UpstreamError.
+
+        `deadline`, by time.monotonic(), is looked at while it starts: it may come nearer meanwhile.
+        """
         self.touch()
+        starting = asyncio.ensure_future(self.ensure())
         try:
-            yield await self.ensure()
+            while not starting.done():
+                left = deadline() - time.monotonic()
+                if left <= 0:
+                    raise UpstreamError("timeout", "The built-in model did not start in time.", retryable=False)
+                await asyncio.wait({starting}, timeout=min(left, LOOK_SECONDS))
+            yield starting.result()
         finally:
+            starting.cancel()  # for this caller alone: the start goes on
             self.release()
 
     async def ensure(self) -> Running:

@@ -86,7 +86,7 @@ class OllamaParser(Pieces):
             self._done(line)
 
     def _done(self, line: dict[str, Any]) -> None:
-        self._complete = True
+        self.complete = True
         self._model = string(line.get("model") or "")
         self._usage(read_usage(line.get("prompt_eval_count"), line.get("eval_count")))
         self._end("length" if line.get("done_reason") == "length" else "stop")

@@ -69,7 +69,7 @@ class OpenAIParser(Pieces):
 
     def _take(self, payload: bytes) -> None:
         if payload == b"[DONE]":
-            self._seen = self._complete = True
+            self._seen = self.complete = True
             self._end("stop")
             return
         chunk = orjson.loads(payload)
@@ -112,7 +112,7 @@ class OpenAIParser(Pieces):
     def _stopped(self, reason: object) -> None:
         if reason in FAILURES:
             raise UpstreamError("upstream_error", status=200)
-        self._complete = True
+        self.complete = True
         self._end(REASONS.get(reason, "stop") if isinstance(reason, str) else "stop")
 
     def _read(self, usage: dict[str, Any]) -> Usage | None:

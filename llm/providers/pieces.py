@@ -23,7 +23,7 @@ class Splitter(Protocol):
 
 
 class Pieces:
-    """A wire's parser gives `_take(payload)`, calls `_text`, `_reasoning`, `_call`, `_usage` and `_end`, sets `_seen` and `_complete`.
+    """A wire's parser gives `_take(payload)`, calls `_text`, `_reasoning`, `_call`, `_usage` and `_end`, sets `_seen` and `complete`.
 
     What came before an error is given first: the error is raised by the next call.
     """
@@ -39,7 +39,7 @@ class Pieces:
         self._tools = ToolCalls()
         self._error: UpstreamError | None = None
         self._seen = False
-        self._complete = False
+        self.complete = False
         self._finished = False
         self._model = ""
 
@@ -58,7 +58,7 @@ class Pieces:
         if rest := self._splitter.close().strip():
             self._last(rest)
         self._check()
-        if not self._error and not self._complete:
+        if not self._error and not self.complete:
             self._error = IncompleteAnswer() if self._seen else InvalidAnswer("The provider answered with nothing of its format.")
         if not self._error:
             self._end("stop")
@@ -75,7 +75,7 @@ class Pieces:
         """A last line without its end: whole, or torn off in the middle."""
         self._guarded(rest)
         if isinstance(self._error, InvalidAnswer) and self._seen:
-            self._error = None if self._complete else IncompleteAnswer()
+            self._error = None if self.complete else IncompleteAnswer()
 
     def _guarded(self, line: bytes) -> bool:
         try:

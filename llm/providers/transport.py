@@ -199,9 +199,16 @@ class Response:
                 yield data
                 self._await_next()
         except aiohttp.ClientError as error:
+            error.with_traceback(None)  # aiohttp raises one object for every answer we close: it would hold all their frames for good
             raise self._cut or IncompleteAnswer("The connection broke off.", status=self.status) from error
         if self._cut:
             raise self._cut
+
+    def ends_by(self, deadline: float) -> None:
+        """Another deadline, by time.monotonic()."""
+        sooner, self._deadline = deadline < self._deadline, deadline  # a later one is found by the timer that runs
+        if sooner and self._answer and not self._answer.content.is_eof():
+            self._watch()
 
     def abort(self) -> None:
         """Break off now, from wherever: whoever reads gets IncompleteAnswer, the provider sees its connection closed."""

@@ -87,7 +87,7 @@ export class AnswerView {
     const { turn, page } = this;
     if (turn.running) return [];
     const parts = [];
-    if (turn.state === "failed") parts.push(errorCard(turn.error, { saying: turn.error?.saying, models: page.models, retry: page.fixed ? null : (model) => page.regenerate(turn, model) }));
+    if (turn.state === "failed") parts.push(errorCard(turn.error, { saying: turn.error?.saying, models: page.models, retry: page.fixed || turn.error?.doubted ? null : (model) => page.regenerate(turn, model), choose: page.fixed ? undefined : () => page.pickModels() }));
     if (turn.state === "cancelled") parts.push(el("p", { class: "soft small" }, gettext("Stopped.")));
     if (turn.finish_reason === "content_filter") parts.push(el("p", { class: "soft small" }, gettext("The provider held the rest of this answer back.")));
     const bar = el("div", { class: "actions", role: "toolbar", "aria-label": gettext("With this answer") });

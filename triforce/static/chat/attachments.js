@@ -6,28 +6,24 @@ import { toast } from "./toast.js";
 
 /** The files that go along with the next message. Event: "change". */
 export class Attachments extends EventTarget {
-  #files = []; // {name, size, uploading, attachment}
-
   constructor(place) {
     super();
     this.place = place;
   }
 
-  get ready() {
-    return this.#files.filter((file) => file.attachment).map((file) => file.attachment);
-  }
-
   get uploading() {
-    return this.#files.some((file) => !file.attachment);
+    return this.desk.files.some((file) => !file.attachment);
   }
 
-  get size() {
-    return this.#files.length;
+  /** Those that lie on a desk. */
+  open(desk) {
+    this.desk = desk;
+    this.#changed();
   }
 
   async add(files) {
     for (const file of files) {
-      if (this.#files.length >= boot.limits.attachments) {
+      if (this.desk.files.length >= boot.limits.attachments) {
         toast(fill(gettext("At most %(count)s files go along with a message."), { count: boot.limits.attachments }), { kind: "bad" });
         return;
       }
@@ -40,44 +36,36 @@ export class Attachments extends EventTarget {
   }
 
   async #upload(file) {
+    const { desk } = this; // it stays there, wherever somebody goes meanwhile
     const entry = { name: file.name || gettext("Pasted picture"), size: file.size };
-    this.#files.push(entry);
+    desk.files.push(entry);
     this.#changed();
     const form = new FormData();
     form.append("file", file, entry.name);
+    if (!desk.name) form.append("temporary", "true");
     try {
       entry.attachment = await api.attach(form);
-      if (!this.#files.includes(entry)) api.detach(entry.attachment.id).catch(() => {}); // taken away meanwhile; the server tidies up, too
+      if (!desk.files.includes(entry)) api.detach(entry.attachment.id).catch(() => {}); // taken away meanwhile; the server tidies up, too
     } catch (error) {
-      this.#files = this.#files.filter((other) => other !== entry);
+      desk.files = desk.files.filter((other) => other !== entry);
       toast(`${entry.name}: ${error.message}`, { kind: "bad" });
     }
-    this.#changed();
-  }
-
-  /** Takes all of them away to be sent. */
-  take() {
-    const taken = this.ready;
-    this.#files = [];
-    this.#changed();
-    return taken;
-  }
-
-  /** Puts back what was not sent after all. */
-  put(attachments) {
-    this.#files.push(...attachments.map((attachment) => ({ ...attachment, attachment })));
+    desk.save();
     this.#changed();
   }
 
   #remove(entry) {
-    this.#files = this.#files.filter((other) => other !== entry);
+    const { desk } = this;
+    desk.files = desk.files.filter((other) => other !== entry);
     if (entry.attachment) api.detach(entry.attachment.id).catch(() => {}); // as above
+    desk.save();
     this.#changed();
   }
 
   #changed() {
-    this.place.hidden = !this.#files.length;
-    this.place.replaceChildren(...this.#files.map((entry) => this.#chip(entry)));
+    const { files } = this.desk;
+    this.place.hidden = !files.length;
+    this.place.replaceChildren(...files.map((entry) => this.#chip(entry)));
     this.dispatchEvent(new Event("change"));
   }
 

@@ -1,5 +1,4 @@
-import { el, icon } from "./dom.js";
-import { kept } from "./storage.js";
+import { coarse, el, icon, sends } from "./dom.js";
 import { fill, gettext } from "./text.js";
 
 const DRAFT_PAUSE = 250;
@@ -7,7 +6,7 @@ const DRAFT_PAUSE = 250;
 /** Where messages are written. Events: "send", "change", "files" (detail: the files dropped or pasted). */
 export class Composer extends EventTarget {
   #timer = 0;
-  #draft = null;
+  #desk = null;
 
   constructor(form) {
     super();
@@ -21,8 +20,9 @@ export class Composer extends EventTarget {
       this.#tell("send");
     });
     field.addEventListener("input", () => this.#changed());
+    field.enterKeyHint = coarse.matches ? "enter" : "send";
     field.addEventListener("keydown", (event) => {
-      if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+      if (!sends(event)) return;
       event.preventDefault();
       this.#tell("send");
     });
@@ -35,32 +35,20 @@ export class Composer extends EventTarget {
     return this.field.value.trim();
   }
 
-  /** Another conversation, another draft. */
-  open(conversation, { keep = true } = {}) {
-    this.#keep();
-    this.#draft = keep ? `draft:${conversation ?? "new"}` : null;
-    this.field.value = keep ? kept.get(this.#draft, "") : "";
+  /** What lies on that desk: another conversation's, or the same after something was taken or put there. */
+  open(desk) {
+    if (desk !== this.#desk) this.#keep();
+    clearTimeout(this.#timer);
+    this.#desk = desk;
+    this.field.value = desk.words;
     this.#grow();
+    this.#tell("change");
   }
 
-  /** The draft of a new conversation belongs to the one it became. */
-  became(conversation) {
-    kept.set(this.#draft, null);
-    this.#draft = `draft:${conversation}`;
-    this.#keep();
-  }
-
-  clear() {
-    this.field.value = "";
-    this.#changed();
-    this.#keep();
-  }
-
-  /** Puts words back, in front of what was written since. */
+  /** Puts words in front of what is written. */
   put(words) {
-    const { field } = this;
-    field.value = [words, field.value].filter((part) => part.trim()).join("\n\n");
-    this.#changed();
+    this.#desk.put({ message: words, attachments: [] });
+    this.open(this.#desk);
   }
 
   append(words) {
@@ -92,6 +80,7 @@ export class Composer extends EventTarget {
   }
 
   #changed() {
+    this.#desk.words = this.field.value;
     this.#grow();
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#keep(), DRAFT_PAUSE);
@@ -100,7 +89,7 @@ export class Composer extends EventTarget {
 
   #keep() {
     clearTimeout(this.#timer);
-    if (this.#draft) kept.set(this.#draft, this.field.value);
+    this.#desk?.save();
   }
 
   #grow() {

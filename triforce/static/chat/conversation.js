@@ -12,12 +12,14 @@ export class Conversation extends EventTarget {
   about = { title: "", folder: "", pinned: false, share: null };
   settings = { system_prompt: "", parameters: {} };
   model = null;
-  temporary = false;
+  known = false; // is what is here all that the server has of it?
   #loading = null;
+  #tails = new Map(); // turn id -> the path from it on, as it was left; of a temporary chat, which nobody else keeps
 
-  constructor(id = null) {
+  /** @param {{id?: string|null, key?: string, temporary?: boolean}} [which] `key`: the id that a new one will have */
+  constructor({ id = null, key, temporary = false } = {}) {
     super();
-    this.id = id;
+    Object.assign(this, { id, temporary, key: id ?? key ?? crypto.randomUUID(), known: !id });
   }
 
   get leaf() {
@@ -36,6 +38,11 @@ export class Conversation extends EventTarget {
     return this.turns.find((turn) => turn.id === id);
   }
 
+  /** Whether that turn was ever seen here, shown or as another version. */
+  knows(id) {
+    return this.turns.some((turn) => turn.id === id || turn.siblings.includes(id));
+  }
+
   async load() {
     this.take(await api.conversation(this.id));
   }
@@ -43,7 +50,8 @@ export class Conversation extends EventTarget {
   /** What a GET or PATCH answered. Turns that run here stay the same objects, with what has come since. */
   take(body) {
     const known = new Map(this.turns.map((turn) => [turn.id, turn]));
-    this.id = body.id;
+    this.id = this.key = body.id;
+    this.known = true;
     this.path = body.turns.map((row) => {
       const old = known.get(row.id);
       return old?.same(row) ? old : new Turn(row);
@@ -87,6 +95,7 @@ export class Conversation extends EventTarget {
     if (turns.length > 1) for (const turn of turns) turn.alternatives = turns;
     const siblings = [...new Set([...(old[cut]?.siblings ?? []), ...turns.map((turn) => turn.id)])];
     for (const turn of [...turns, ...(old[cut] ? [old[cut]] : [])]) turn.siblings = siblings;
+    this.#leave(cut);
     this.path = [...old.slice(0, cut), first];
     this.#tell("path");
     return () => {
@@ -102,6 +111,29 @@ export class Conversation extends EventTarget {
     for (const other of left) other.alternatives = left;
     this.path = this.path.map((one) => (one === turn ? left[0] : one));
     this.#tell("path");
+  }
+
+  /** Shows another version of a turn, with what followed it when it was left. Of a temporary chat. */
+  goBackTo(id) {
+    const cut = this.path.findIndex((turn) => turn.siblings.includes(id));
+    const tail = this.#tails.get(id);
+    if (cut < 0 || !tail) return;
+    this.#leave(cut);
+    for (const turn of tail[0].columns) turn.siblings = this.path[cut].siblings;
+    this.path = [...this.path.slice(0, cut), ...tail];
+    this.#tell("path");
+  }
+
+  #leave(cut) {
+    if (!this.temporary || !this.path[cut]) return;
+    const tail = this.path.slice(cut);
+    for (const turn of tail[0].columns) this.#tails.set(turn.id, tail);
+  }
+
+  /** The files of every version of every question. */
+  get files() {
+    const turns = [...this.path, ...[...this.#tails.values()].flat()];
+    return new Set(turns.flatMap((turn) => turn.attachments.map((file) => file.id)));
   }
 
   /** Goes on with the newest leaf below a turn; `settled`: which of a comparison stands alone from now on. */

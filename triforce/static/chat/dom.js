@@ -40,6 +40,16 @@ export function iconButton(name, label, onclick, props = {}) {
   return el("button", { type: "button", class: `icon-button ${extra}`.trim(), "aria-label": label, title: label, onclick, ...rest }, icon(name));
 }
 
+/** Is there no keyboard but the one on the screen? */
+export const coarse = matchMedia("(pointer: coarse)");
+
+/** Whether a key sends what is written. The keyboard on a screen has no Shift for a new line, so there Enter makes one. */
+export function sends(event) {
+  const composes = event.isComposing || event.keyCode === 229; // Safari ends a composition before its last key
+  if (event.key !== "Enter" || event.shiftKey || composes) return false;
+  return !coarse.matches || event.ctrlKey || event.metaKey;
+}
+
 /** Whether somebody is typing there. */
 export function isField(element) {
   return Boolean(element?.closest?.("input, textarea, select, [contenteditable]"));

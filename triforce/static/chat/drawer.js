@@ -4,8 +4,9 @@ const narrow = matchMedia("(max-width: 60rem)");
 
 /** The conversations beside the thread; on small screens a drawer over it. */
 export class Drawer {
-  constructor({ drawer, buttons, shade }) {
-    Object.assign(this, { drawer, buttons, shade });
+  /** @param {{drawer: HTMLElement, room: HTMLElement, buttons: HTMLElement[], shade: HTMLElement}} parts `room`: what it may cover */
+  constructor({ drawer, room, buttons, shade }) {
+    Object.assign(this, { drawer, room, buttons, shade });
     for (const button of buttons) button.addEventListener("click", () => this.toggle());
     shade.addEventListener("click", () => this.leave());
     drawer.addEventListener("keydown", (event) => event.key === "Escape" && narrow.matches && (event.stopPropagation(), this.leave()));
@@ -27,7 +28,7 @@ export class Drawer {
   leave() {
     if (!narrow.matches || !this.open) return;
     this.#set(false);
-    this.buttons[0].focus();
+    this.room.querySelector("[data-sidebar]").focus();
   }
 
   #settle() {
@@ -37,6 +38,7 @@ export class Drawer {
   #set(open) {
     this.open = open;
     this.drawer.inert = !open;
+    this.room.inert = open && narrow.matches;
     document.body.classList.toggle("with-sidebar", open);
     document.body.classList.toggle("without-sidebar", !open);
     this.shade.hidden = !(open && narrow.matches);

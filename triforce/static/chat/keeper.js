@@ -1,12 +1,16 @@
 import { api } from "./api.js";
+import { openBin } from "./bin.js";
 import { askText, openDialog } from "./dialog.js";
-import { el } from "./dom.js";
+import { openImport } from "./importing.js";
 import { openMenu } from "./menu.js";
 import { openShare } from "./share.js";
-import { fill, gettext, ngettext } from "./text.js";
+import { fill, gettext } from "./text.js";
 import { toast, toastError } from "./toast.js";
 
-/** What can be done with a conversation as a whole. Events: "changed" (detail: id and fields), "removed" (detail: id). */
+/**
+ * What can be done with a conversation as a whole. Events: "changed" (detail: id and fields), "removed" (detail: id), "restored"
+ * (detail: its summary).
+ */
 export class Keeper extends EventTarget {
   constructor(sidebar) {
     super();
@@ -55,26 +59,17 @@ export class Keeper extends EventTarget {
     this.#tell("removed", row.id);
     toast(fill(gettext("“%(title)s” is deleted."), { title: row.title || gettext("Without a title") }), {
       action: gettext("Undo"),
-      onaction: () => api.restore(row.id).then((summary) => this.#tell("changed", summary), toastError),
+      onaction: () => api.restore(row.id).then((summary) => this.#tell("restored", summary), toastError),
     });
+  }
+
+  openBin() {
+    openBin((summary) => this.#tell("restored", summary));
   }
 
   /** Takes in conversations from a file: ours, or ChatGPT's export. */
   importFile() {
-    const field = el("input", { type: "file", accept: ".json,application/json", id: "import-file" });
-    const said = el("p", { class: "soft small", role: "status" });
-    field.addEventListener("change", async () => {
-      said.textContent = gettext("Reading …");
-      try {
-        const { imported, skipped } = await api.importFile(JSON.parse(await field.files[0].text()));
-        const words = fill(ngettext("%(count)s conversation is here now.", "%(count)s conversations are here now.", imported), { count: imported });
-        said.textContent = skipped ? `${words} ${fill(ngettext("%(count)s was left out.", "%(count)s were left out.", skipped), { count: skipped })}` : words;
-        this.sidebar.load();
-      } catch (error) {
-        said.textContent = error instanceof SyntaxError ? gettext("That is no JSON file.") : error.message;
-      }
-    });
-    openDialog(gettext("Import"), [el("p", {}, gettext("A file exported from TriForce, or conversations.json from ChatGPT's export.")), el("div", { class: "field" }, el("label", { htmlFor: field.id }, gettext("File")), field), said], { class: "small" });
+    openImport(() => this.sidebar.load());
   }
 
   async #change(row, fields) {

@@ -1,4 +1,6 @@
+import { boot } from "./boot.js";
 import { el } from "./dom.js";
+import { andBack } from "./here.js";
 import { gettext } from "./text.js";
 
 const PATIENCE = 600; // a line that is back sooner was never missed
@@ -17,8 +19,8 @@ export class LineBar {
     if (state === "open") {
       this.place.hidden = true;
     } else if (state === "signed-out") {
-      const next = encodeURIComponent(location.pathname);
-      this.#say(gettext("You are signed out here."), el("a", { class: "button small", href: `/accounts/login/?next=${next}` }, gettext("Sign in")));
+      if (boot.user) this.#say(gettext("You are signed out here. What you wrote stays."), el("a", { class: "button small", href: andBack("/accounts/login/"), data: { back: "" } }, gettext("Sign in")));
+      else this.#say(gettext("You have signed in meanwhile."), el("button", { type: "button", class: "button small", onclick: () => location.reload() }, gettext("Load the page again")));
     } else if (state === "lost") {
       const now = el("button", { type: "button", class: "button quiet small", onclick: () => socket.hurry() }, gettext("Now"));
       this.#timer = setTimeout(() => this.#say(gettext("The connection is lost, I am reconnecting …"), now), PATIENCE);

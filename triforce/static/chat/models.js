@@ -25,6 +25,11 @@ export class Models extends EventTarget {
     return this.#byId.get(id);
   }
 
+  /** Whether that one may be asked; before the list is here nobody knows better. */
+  allows(id) {
+    return !this.list.length || this.get(id) !== undefined;
+  }
+
   /** A model's name as people say it. */
   name(id) {
     return this.get(id)?.name || (id ?? "").slice((id ?? "").indexOf("/") + 1);

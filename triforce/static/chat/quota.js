@@ -15,6 +15,11 @@ export class Quota {
     this.left(remaining);
   }
 
+  /** What an answer says is left; of models that do not count it says nothing of today's limit. */
+  after({ usage_class: kind, tokens_remaining: remaining }) {
+    if (kind === "cloud") this.left(remaining);
+  }
+
   /** So many are left; null = no limit. */
   left(remaining) {
     if (remaining === undefined) return;

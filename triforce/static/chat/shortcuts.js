@@ -17,6 +17,7 @@ const KEYS = {
   copy: [gettext("Copy the last answer"), ["Alt", "C"], (event) => alt(event) && event.code === "KeyC"],
   sidebar: [gettext("Show or hide the conversations"), ["Alt", "L"], (event) => alt(event) && event.code === "KeyL"],
   model: [gettext("Choose a model"), ["Alt", "M"], (event) => alt(event) && event.code === "KeyM"],
+  undo: [gettext("Undo what was just done"), ["Alt", "U"], (event) => alt(event) && event.code === "KeyU"],
   overview: [gettext("This overview"), ["?"], (event) => event.key === "?" && !isField(event.target) && kept.get("single-keys", true)],
 };
 

@@ -7,7 +7,7 @@ import { toastError } from "./toast.js";
 const PAUSE = 250;
 const PAGE = 40;
 
-/** The conversations. Events: "open" (detail: id), "menu" (detail: {summary, button}). */
+/** The conversations. Events: "open" (detail: {id, words it was found by}), "menu" (detail: {summary, button}). */
 export class Sidebar extends EventTarget {
   #rows = new Map(); // id -> summary
   #next = null;
@@ -16,6 +16,9 @@ export class Sidebar extends EventTarget {
   #open = new Map(); // folder -> its summaries
   #asked = 0;
   #timer = 0;
+  #meanwhile = new Map(); // what was put while a list was on its way, which does not know of it
+  #removed = new Set(); // what a list on its way, or a late answer, must not bring back
+  #observer = null;
   current = null;
 
   constructor({ list, search }) {
@@ -26,12 +29,12 @@ export class Sidebar extends EventTarget {
       this.#timer = setTimeout(() => this.#find(search.value.trim()), PAUSE);
     });
     this.end = el("div", { class: "list-end" });
-    new IntersectionObserver(([entry]) => entry.isIntersecting && this.#more(), { root: list, rootMargin: "300px" }).observe(this.end);
+    this.#observer = new IntersectionObserver((entries) => entries.at(-1).isIntersecting && this.#more(), { root: list, rootMargin: "300px" });
     list.addEventListener("click", (event) => {
       const link = event.target.closest("a[data-id]");
       if (!link || event.metaKey || event.ctrlKey || event.shiftKey) return;
       event.preventDefault();
-      this.#tell("open", link.dataset.id);
+      this.#tell("open", { id: link.dataset.id, words: this.#words });
     });
     list.addEventListener("keydown", (event) => this.#move(event));
   }
@@ -43,10 +46,11 @@ export class Sidebar extends EventTarget {
   /** Everything anew. */
   async load() {
     const asked = ++this.#asked;
+    this.#meanwhile.clear();
     try {
       const [page, { folders }] = await Promise.all([this.#page(null), api.folders()]);
       if (asked !== this.#asked) return;
-      this.#rows = new Map(page.results.map((row) => [row.id, row]));
+      this.#rows = new Map([...(this.#words ? [] : this.#meanwhile), ...this.#there(page.results).filter((row) => !this.#meanwhile.has(row.id)).map((row) => [row.id, row])]);
       this.#next = page.next;
       this.#folders = folders;
       await Promise.all([...this.#open.keys()].map((name) => this.#loadFolder(name)));
@@ -58,10 +62,13 @@ export class Sidebar extends EventTarget {
 
   /** One conversation is new or different; it moves up where it has just changed. */
   put(summary) {
-    const old = this.#rows.get(summary.id) ?? [...this.#open.values()].flat().find((row) => row.id === summary.id);
-    const row = { folder: "", pinned: false, running: false, ...old, ...summary };
+    if (this.#removed.has(summary.id)) return;
+    const old = this.get(summary.id);
+    const row = { folder: "", pinned: false, running: false, changed: new Date().toISOString(), ...old, ...summary };
     this.#rows.delete(row.id);
+    this.#meanwhile.delete(row.id);
     this.#rows = new Map([[row.id, row], ...this.#rows]);
+    this.#meanwhile = new Map([[row.id, row], ...this.#meanwhile]);
     for (const [name, rows] of this.#open) {
       const others = rows.filter((other) => other.id !== row.id);
       this.#open.set(name, row.folder === name ? [row, ...others] : others);
@@ -69,14 +76,38 @@ export class Sidebar extends EventTarget {
     this.#draw();
   }
 
-  remove(id) {
-    this.#rows.delete(id);
-    for (const [name, rows] of this.#open) this.#open.set(name, rows.filter((row) => row.id !== id));
+  /** Something about one conversation is different, if it is in the list. */
+  update(id, fields) {
+    const row = this.get(id);
+    if (!row) return;
+    for (const rows of [[...this.#rows.values()], [...this.#meanwhile.values()], ...this.#open.values()]) {
+      for (const one of rows) if (one.id === id) Object.assign(one, fields);
+    }
     this.#draw();
   }
 
+  /** It is in the bin. The focus goes on to the row that comes into its place. */
+  remove(id) {
+    const links = [...this.list.querySelectorAll("a[data-id]")];
+    const at = links.findIndex((link) => link.dataset.id === id);
+    const next = (links[at + 1] ?? links[at - 1])?.dataset.id;
+    const focused = document.activeElement === document.body || links[at]?.closest("li").contains(document.activeElement);
+    this.#removed.add(id);
+    this.#rows.delete(id);
+    this.#meanwhile.delete(id);
+    for (const [name, rows] of this.#open) this.#open.set(name, this.#there(rows));
+    this.#draw();
+    if (at >= 0 && focused) (this.list.querySelector(`a[data-id="${next}"]`) ?? this.search).focus();
+  }
+
+  /** It is out of the bin again. */
+  restore(summary) {
+    this.#removed.delete(summary.id);
+    this.put(summary);
+  }
+
   get(id) {
-    return this.#rows.get(id);
+    return this.#rows.get(id) ?? [...this.#open.values()].flat().find((row) => row.id === id);
   }
 
   mark(id) {
@@ -90,6 +121,10 @@ export class Sidebar extends EventTarget {
   async refreshFolders() {
     this.#folders = (await api.folders()).folders;
     this.#draw();
+  }
+
+  #there(rows) {
+    return rows.filter((row) => !this.#removed.has(row.id));
   }
 
   #page(cursor) {
@@ -108,15 +143,16 @@ export class Sidebar extends EventTarget {
     this.#next = null;
     const asked = this.#asked;
     const page = await this.#page(cursor).catch(toastError);
-    if (!page || asked !== this.#asked) return;
-    for (const row of page.results) this.#rows.set(row.id, row);
+    if (asked !== this.#asked) return;
+    if (!page) return void (this.#next = cursor);
+    for (const row of this.#there(page.results)) this.#rows.set(row.id, row);
     this.#next = page.next;
     this.#draw();
   }
 
   async #loadFolder(name) {
     const { results } = await api.conversations({ folder: name, limit: 100 });
-    this.#open.set(name, results);
+    this.#open.set(name, this.#there(results));
   }
 
   #draw() {
@@ -128,6 +164,8 @@ export class Sidebar extends EventTarget {
     this.list.scrollTop = top;
     this.mark(this.current);
     if (focused) this.list.querySelector(`a[data-id="${focused}"]`)?.focus();
+    this.#observer.unobserve(this.end); // it tells of changes alone: where the end is still in sight the next page is wanted, too
+    this.#observer.observe(this.end);
   }
 
   #found(rows) {

@@ -3,10 +3,16 @@ const LONGEST_PAUSE = 15_000;
 const PING_EVERY = 25_000;
 const PONG_WITHIN = 10_000;
 const SIGNED_OUT = 4401;
+const MOST_BYTES = 1_310_720; // of a frame; a larger one ends the line
+const encoder = new TextEncoder();
+
+/** How large that is as it is sent. */
+export const bytesOf = (value) => encoder.encode(JSON.stringify(value)).length;
 
 /**
  * The line to the server. It comes back by itself; what was running is asked for by who listens to "ready".
- * Events: "frame" (detail: what came), "ready" (detail: the ready frame), "state" (detail: connecting | open | lost | signed-out).
+ * Events: "frame" (detail: what came), "ready" (detail: the ready frame), "state" (detail: connecting | open | lost | signed-out:
+ * whoever the page was made for is no longer, or not yet, who the server sees).
  */
 export class Socket extends EventTarget {
   #socket = null;
@@ -16,9 +22,10 @@ export class Socket extends EventTarget {
   #pong = 0;
   state = "connecting";
 
-  constructor(url) {
+  /** @param {{url: string, user: string|null}} line `user`: whose page this is */
+  constructor({ url, user }) {
     super();
-    this.url = url;
+    Object.assign(this, { url, user });
     addEventListener("online", () => this.hurry());
     document.addEventListener("visibilitychange", () => document.hidden || this.hurry());
     addEventListener("pagehide", () => this.#socket?.close());
@@ -32,9 +39,14 @@ export class Socket extends EventTarget {
     socket.addEventListener("close", (event) => socket === this.#socket && this.#closed(event.code));
   }
 
-  /** Reconnects now instead of after the pause. */
+  /** Reconnects now instead of after the pause; whoever signed in again elsewhere goes on here. */
   hurry() {
-    if (this.state === "lost") this.connect();
+    if (this.state === "lost" || this.state === "signed-out") this.connect();
+  }
+
+  /** The bytes that are left in a frame beside that one; negative: it is too large to be sent. */
+  room(frame) {
+    return MOST_BYTES - bytesOf(frame);
   }
 
   /** Sends, and says whether it could: what must not be lost is sent again at "ready". */
@@ -46,7 +58,12 @@ export class Socket extends EventTarget {
 
   #take(frame) {
     clearTimeout(this.#pong);
-    if (frame.type === "ready") {
+    if (frame.type === "ready" && (frame.user ?? null) !== this.user) {
+      const other = this.#socket;
+      this.#socket = null;
+      other.close();
+      this.#closed(SIGNED_OUT);
+    } else if (frame.type === "ready") {
       this.#pause = FIRST_PAUSE;
       this.#become("open");
       clearInterval(this.#ping);

@@ -20,8 +20,9 @@ export class Stream {
     container.replaceChildren(this.tail);
   }
 
-  /** The whole text so far. */
+  /** The whole text so far; one that was finished may go on after all. */
   set(text) {
+    if (!this.tail.parentNode) this.#restart();
     this.#text = text.includes("\r") ? text.replace(/\r\n?/g, "\n") : text;
     if (!this.#frame) this.#frame = requestAnimationFrame(() => this.#draw());
   }
@@ -43,6 +44,8 @@ export class Stream {
 
   #restart() {
     this.#drawnUpTo = 0;
+    this.#figure = null;
+    this.tail.replaceChildren();
     this.container.replaceChildren(this.tail);
   }
 

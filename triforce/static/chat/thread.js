@@ -1,4 +1,5 @@
 import { el } from "./dom.js";
+import { markWords } from "./found.js";
 import { TurnView } from "./turn_view.js";
 
 const GUESS = 280; // the height of a turn that was never drawn
@@ -56,6 +57,20 @@ export class Thread {
     if (!this.#following) this.scroller.scrollTop += this.#sum(0, count); // whoever reads stays where they are
     this.#lastTop = this.scroller.scrollTop;
     this.#arrange(true);
+  }
+
+  /** To one turn, and to the words in it that were looked for. */
+  reveal(turn, words) {
+    const at = this.#path.indexOf(turn);
+    if (at < 0) return;
+    this.#following = false;
+    this.scroller.scrollTop = this.#sum(0, at);
+    this.#arrange(true);
+    const { element } = this.#views.get(turn.id);
+    const place = markWords(element, words);
+    (place?.startContainer.parentElement ?? element).scrollIntoView({ block: "center" });
+    this.#lastTop = this.scroller.scrollTop;
+    this.#tellFollow();
   }
 
   /** To the last word, and along with it from now on. */

@@ -5,7 +5,7 @@ const STAYS = 9000;
 const place = document.getElementById("toasts");
 
 /**
- * A sentence that goes away by itself, unless somebody is on it.
+ * A sentence that goes away by itself, unless somebody is on it. One that offers something stays until it is closed, or another does.
  * @param {string} words
  * @param {{kind?: "good"|"bad", action?: string, onaction?: () => void}} [options]
  */
@@ -15,9 +15,14 @@ export function toast(words, { kind = "", action, onaction } = {}) {
     "div",
     { class: `notice toast ${kind}`.trim() },
     el("p", {}, words),
-    action && el("button", { type: "button", class: "button quiet small", onclick: () => (close(), onaction()) }, action),
+    action && el("button", { type: "button", class: "button quiet small", data: { offer: "" }, onclick: () => (close(), onaction()) }, action),
     iconButton("close", gettext("Close"), close),
   );
+  if (action) {
+    takeBackOffer();
+    place.append(note);
+    return;
+  }
   let timer = setTimeout(close, STAYS);
   const hold = () => clearTimeout(timer);
   const release = () => {
@@ -30,6 +35,12 @@ export function toast(words, { kind = "", action, onaction } = {}) {
   note.addEventListener("focusout", release);
   place.append(note);
 }
+
+/** The button of what is offered just now, if anything is. */
+export const offered = () => place.querySelector("[data-offer]");
+
+/** It is no longer on offer. */
+export const takeBackOffer = () => offered()?.closest(".toast").remove();
 
 /** Says what went wrong with something that was asked for. */
 export const toastError = (error) => toast(error.message, { kind: "bad" });

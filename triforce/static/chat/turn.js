@@ -50,6 +50,10 @@ export class Turn {
   /** Takes a frame of the socket; one that is here already changes nothing. Says whether a piece is missing before it. */
   take(frame) {
     if (frame.type === "started") this.started = true;
+    if (this.error?.doubted && frame.type !== "done" && frame.type !== "error") {
+      Object.assign(this, { state: "running", error: null });
+      this.tell("state");
+    }
     if (frame.type === "delta" || frame.type === "reasoning") {
       if (frame.seq <= this.seq || !this.running) return false;
       if (frame.seq > this.seq + 1) return true;

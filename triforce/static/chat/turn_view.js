@@ -1,6 +1,6 @@
 import { AnswerView } from "./answer_view.js";
 import { copyText } from "./code.js";
-import { el, icon, iconButton } from "./dom.js";
+import { coarse, el, icon, iconButton, sends } from "./dom.js";
 import { bytes, fill, gettext, tokens } from "./text.js";
 
 /** A prompt with its answer, or with several answers side by side. */
@@ -54,12 +54,10 @@ export class TurnView {
   /** The prompt as a field; sending it makes a branch. */
   edit() {
     const { turn, page } = this;
-    const field = el("textarea", { class: "input", value: turn.prompt, rows: Math.min(12, turn.prompt.split("\n").length + 1), "aria-label": gettext("Question") });
+    const field = el("textarea", { class: "input", value: turn.prompt, rows: Math.min(12, turn.prompt.split("\n").length + 1), "aria-label": gettext("Question"), enterKeyHint: coarse.matches ? "enter" : "send" });
     const send = () => {
       const words = field.value.trim();
-      if (!words) return;
-      this.#showPrompt();
-      page.ask(words, { parent: turn.parent, attachments: turn.attachments });
+      if (words && page.ask(words, { parent: turn.parent, attachments: turn.attachments })) this.#showPrompt();
     };
     const cancel = () => {
       this.#showPrompt();
@@ -69,7 +67,7 @@ export class TurnView {
       if (event.key === "Escape") {
         event.stopPropagation();
         cancel();
-      } else if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+      } else if (sends(event)) {
         event.preventDefault();
         send();
       }
