@@ -16,6 +16,7 @@ from accounts.address import client_address
 from accounts.caller import Caller, caller_for
 from accounts.models import User
 from accounts.proxy import Seen
+from accounts.sessions import refuse_ended
 from accounts.visitors import visitor_of
 from billing.db import guarded
 
@@ -28,6 +29,7 @@ class CallerAuthentication(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[Any, Caller]:
         django_request = request._request
         caller = guarded(caller_of_request, django_request)
+        guarded(refuse_ended, django_request, django_request.user)
         if caller.carrier == "session" or caller.visitor:  # what a browser sends by itself needs proof that a page of ours sent it
             enforce_csrf(django_request)
         django_request.caller = caller  # type: ignore[attr-defined]

@@ -13,7 +13,7 @@ from typing import Any
 from django.conf import settings
 
 from accounts import last_used, lookups
-from accounts.address import guest_subject
+from accounts.address import guest_subject, guests_of
 from accounts.errors import AmbiguousCredentials, InvalidToken, UserIdMismatch
 from accounts.keys import PREFIX, SCOPES, digest_of, is_well_formed
 from accounts.lookups import Person
@@ -31,7 +31,7 @@ class Caller:
     user_id: int | None
     email: str
     tier: Tier
-    subject: str  # the meter's name: "user:5" or "guest:<hash>"
+    subject: str  # the meter's name: "user:5" or "guest:<hash>"; an account that nobody has proven is counted with the guests
     address: str
     carrier: str  # guest, token, key, session or proxy
     scopes: frozenset[str] | None = None
@@ -49,6 +49,16 @@ class Caller:
     @property
     def is_guest(self) -> bool:
         return self.user_id is None
+
+    @property
+    def owner(self) -> str:
+        """Whose things they are, today and tomorrow: the account's, or the guests' of one network address."""
+        return guests_of(self.address) if self.user_id is None else f"user:{self.user_id}"
+
+    @property
+    def share(self) -> str:
+        """Who is told apart on a counter of the guests': a browser, or an account that nobody has proven yet. "" for all others."""
+        return self.visitor if self.user_id is None or self.subject == self.owner else self.owner
 
     def may(self, scope: str) -> bool:
         """Does the credential open this scope (chat, mcp, memory, usage)?"""
@@ -151,13 +161,13 @@ def _by_proxy(claimed: str, address: str) -> Caller:
 
 
 def _caller(person: Person, address: str, carrier: str, **more: Any) -> Caller:
-    # an address nobody has proven to own gives no more than a guest has, or daily tokens could be farmed
+    # an address nobody has proven to own gives no more than a guest has, and out of the same purse, or daily tokens could be farmed
     counts = person.is_verified or not settings.EMAIL_IS_REAL
     return Caller(
         user_id=person.user_id,
         email=person.email,
         tier=tier_from(person.position) if counts else guest_tier(),
-        subject=f"user:{person.user_id}",
+        subject=f"user:{person.user_id}" if counts else guest_subject(address),
         address=address,
         carrier=carrier,
         default_model=person.default_model,

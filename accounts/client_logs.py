@@ -7,6 +7,7 @@ from typing import Any
 from accounts.models import ClientLog, User
 
 LONGEST_MESSAGE = 10_000
+LEVELS = ("DEBUG", "INFO", "WARN", "WARNING", "ERROR", "CRITICAL")  # what programs mostly say
 
 
 def store_logs(user: User, entries: list[dict[str, Any]], client_info: dict[str, Any]) -> int:

@@ -5,18 +5,22 @@ ApiError
 ├── Unauthorized            401, each with WWW-Authenticate: Bearer
 │   ├── AuthenticationRequired
 │   ├── InvalidToken
+│   │   └── SessionEnded
 │   ├── InvalidCredentials
 │   └── MfaRequired
 ├── UserIdMismatch          403
 ├── InsufficientScope       403
+├── ReadOnly                403
 ├── NotFound                404
 └── Conflict                409
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
 from billing.errors import ApiError
@@ -32,8 +36,8 @@ class AmbiguousCredentials(ApiError):
 class Unauthorized(ApiError):
     status_code = 401
 
-    def __init__(self, detail: Any = None, **extra: Any) -> None:
-        super().__init__(detail, headers={"WWW-Authenticate": "Bearer"}, **extra)
+    def __init__(self, detail: Any = None, *, headers: Mapping[str, str] | None = None, **extra: Any) -> None:
+        super().__init__(detail, headers={"WWW-Authenticate": "Bearer", **(headers or {})}, **extra)
 
 
 class AuthenticationRequired(Unauthorized):
@@ -48,6 +52,15 @@ class InvalidToken(Unauthorized):
 
     default_code = "invalid_token"
     default_detail = _("The credential is not valid or has expired. Please sign in again.")
+
+
+class SessionEnded(InvalidToken):
+    """401: the cookie of a session that is over. It is taken back, so that the next request is a guest's who knows it."""
+
+    def __init__(self) -> None:
+        secure = "; Secure" if settings.SESSION_COOKIE_SECURE else ""
+        gone = f"{settings.SESSION_COOKIE_NAME}=; Path={settings.SESSION_COOKIE_PATH}; Max-Age=0; HttpOnly; SameSite=Lax{secure}"
+        super().__init__(headers={"Set-Cookie": gone})
 
 
 class InvalidCredentials(Unauthorized):
@@ -78,6 +91,14 @@ class InsufficientScope(ApiError):
     status_code = 403
     default_code = "insufficient_scope"
     default_detail = _("The credential does not have the scope this needs.")
+
+
+class ReadOnly(ApiError):
+    """403: somebody of the staff looks at another's account; nothing is changed and no chat is opened meanwhile."""
+
+    status_code = 403
+    default_code = "read_only"
+    default_detail = _("You are looking at somebody else's account: nothing can be changed, and what was said stays closed.")
 
 
 class NotFound(ApiError):

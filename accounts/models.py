@@ -76,19 +76,28 @@ class User(AbstractUser):
     email = models.EmailField(_("e-mail address"), unique=True, max_length=254)
     mailbox = models.CharField(max_length=254, db_index=True, editable=False, default="", help_text=_("Set from the address"))
     name = models.CharField(_("name"), max_length=100, blank=True)
-    default_model = models.CharField(max_length=200, blank=True, help_text=_("Used where a chat names no model"))
-    brumo = models.BooleanField(default=True, help_text=_("Brumo's persona where a chat brings no system prompt"))
-    substitution = models.CharField(max_length=6, choices=Substitution, default=Substitution.ANY, db_default=Substitution.ANY)
-    quota_mails = models.BooleanField(default=True, db_default=True, help_text=_("A mail at 80, 95 and 100 % of the day's tokens"))
-    language = models.CharField(max_length=5, choices=LANGUAGES, blank=True, default="", db_default="")
+    default_model = models.CharField(_("default model"), max_length=200, blank=True, help_text=_("Used where a chat names no model"))
+    brumo = models.BooleanField(_("Brumo"), default=True, help_text=_("Brumo's persona where a chat brings no system prompt"))
+    substitution = models.CharField(
+        _("substitution"), max_length=6, choices=Substitution, default=Substitution.ANY, db_default=Substitution.ANY
+    )
+    quota_mails = models.BooleanField(
+        _("quota mails"), default=True, db_default=True, help_text=_("A mail at 80, 95 and 100 % of the day's tokens")
+    )
+    language = models.CharField(_("language"), max_length=5, choices=LANGUAGES, blank=True, default="", db_default="")
 
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS = []
     objects = UserManager()  # type: ignore[assignment,misc]
 
     class Meta:
-        verbose_name = _("user")
-        verbose_name_plural = _("users")
+        verbose_name = _("account")
+        verbose_name_plural = _("accounts")
+        permissions = [
+            ("suspend_user", "Can suspend accounts and sign them out"),
+            ("impersonate_user", "Can look at the portal as somebody else"),
+            ("forget_user", "Can delete accounts with all that is theirs"),
+        ]
 
     def __str__(self) -> str:
         return self.email
@@ -104,6 +113,10 @@ class User(AbstractUser):
         super().save(*args, **kwargs)
         if password_changed:
             self.end_logins()
+
+    def get_full_name(self) -> str:
+        """Django's and Stripe's name for it."""
+        return self.name
 
     @property
     def subject(self) -> str:
@@ -134,11 +147,15 @@ class LoginToken(models.Model):
     """One login of a desktop client or an API user: the `jti` of a JWT. Revoked = dead at the next request."""
 
     jti = models.CharField(max_length=32, unique=True)
-    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="login_tokens")
-    client_id = models.CharField(max_length=60)
-    created = models.DateTimeField(default=timezone.now)
-    expires = models.DateTimeField()
-    revoked = models.BooleanField(default=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="login_tokens", verbose_name=_("account"))
+    client_id = models.CharField(_("program"), max_length=60)
+    created = models.DateTimeField(_("created"), default=timezone.now)
+    expires = models.DateTimeField(_("expires"))
+    revoked = models.BooleanField(_("revoked"), default=False)
+
+    class Meta:
+        verbose_name = _("login of a program")
+        verbose_name_plural = _("logins of programs")
 
     def __str__(self) -> str:
         return self.client_id
@@ -147,20 +164,22 @@ class LoginToken(models.Model):
 class ApiKey(models.Model):
     """A key `tf_live_…`, of which only the SHA-256 is stored. It never gives more than its owner has now."""
 
-    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="api_keys")
-    name = models.CharField(max_length=80)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="api_keys", verbose_name=_("account"))
+    name = models.CharField(_("name"), max_length=80)
     digest = models.CharField(max_length=64, unique=True)
-    hint = models.CharField(max_length=20, help_text=_("First and last characters, to recognise it by"))
-    scopes = models.JSONField(default=list, help_text=_("Of: chat, mcp, memory, usage"))
-    daily_tokens = models.PositiveBigIntegerField(default=0, help_text=_("A daily limit of its own; 0 = none"))
-    expires = models.DateTimeField(null=True, blank=True)
-    revoked = models.BooleanField(default=False)
-    last_used = models.DateTimeField(null=True, blank=True)
-    created = models.DateTimeField(default=timezone.now)
+    hint = models.CharField(_("hint"), max_length=20, help_text=_("First and last characters, to recognise it by"))
+    scopes = models.JSONField(_("scopes"), default=list, help_text=_("Of: chat, mcp, memory, usage"))
+    daily_tokens = models.PositiveBigIntegerField(_("daily tokens"), default=0, help_text=_("A daily limit of its own; 0 = none"))
+    expires = models.DateTimeField(_("expires"), null=True, blank=True)
+    revoked = models.BooleanField(_("revoked"), default=False)
+    last_used = models.DateTimeField(_("last used"), null=True, blank=True)
+    created = models.DateTimeField(_("created"), default=timezone.now)
     # last: from here on the name hides the module
-    models = models.JSONField(default=list, blank=True, help_text=_("Model ids it may use; empty = all of the owner's"))
+    models = models.JSONField(_("models"), default=list, blank=True, help_text=_("Model ids it may use; empty = all of the owner's"))
 
     class Meta:
+        verbose_name = _("API key")
+        verbose_name_plural = _("API keys")
         ordering = ["-created"]
 
     def __str__(self) -> str:
@@ -170,16 +189,18 @@ class ApiKey(models.Model):
 class Device(models.Model):
     """A device with client credentials of its own (`POST /v1/auth/token`)."""
 
-    device_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
-    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="devices")
-    name = models.CharField(max_length=80)
-    kind = models.CharField(max_length=20, default="desktop")
-    client_id = models.CharField(max_length=80, unique=True)
+    device_id = models.UUIDField(_("device ID"), default=uuid.uuid4, unique=True, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="devices", verbose_name=_("account"))
+    name = models.CharField(_("name"), max_length=80)
+    kind = models.CharField(_("kind"), max_length=20, default="desktop")
+    client_id = models.CharField(_("program"), max_length=80, unique=True)
     secret_digest = models.CharField(max_length=64)
-    created = models.DateTimeField(default=timezone.now)
-    last_seen = models.DateTimeField(null=True, blank=True)
+    created = models.DateTimeField(_("created"), default=timezone.now)
+    last_seen = models.DateTimeField(_("last seen"), null=True, blank=True)
 
     class Meta:
+        verbose_name = _("device")
+        verbose_name_plural = _("devices")
         ordering = ["-created"]
 
     def __str__(self) -> str:
@@ -200,17 +221,37 @@ class UserSettings(models.Model):
         return f"settings of {self.user}"
 
 
+class Impersonation(models.Model):
+    """Somebody of the staff looks at the portal as an account: its pages, nothing of its chats, no changes. Its owner sees the row."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="impersonations", verbose_name=_("account"))
+    operator = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+", verbose_name=_("operator"))
+    reason = models.CharField(_("reason"), max_length=200, help_text=_("The account's owner reads it."))
+    started = models.DateTimeField(_("from"), default=timezone.now)
+    ended = models.DateTimeField(_("until"), null=True)
+
+    class Meta:
+        ordering = ["-started"]
+        verbose_name = _("look at an account")
+        verbose_name_plural = _("looks at accounts")
+
+    def __str__(self) -> str:
+        return f"{self.user}: {self.reason}"
+
+
 class ClientLog(models.Model):
     """One log entry a desktop client sent; kept 30 days."""
 
-    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="client_logs")
-    level = models.CharField(max_length=10)
-    message = models.TextField()
-    entry = models.JSONField()
-    client_info = models.JSONField(default=dict)
-    received = models.DateTimeField(default=timezone.now, db_index=True)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="client_logs", verbose_name=_("account"))
+    level = models.CharField(_("level"), max_length=10)
+    message = models.TextField(_("message"))
+    entry = models.JSONField(_("entry"))
+    client_info = models.JSONField(_("program's details"), default=dict)
+    received = models.DateTimeField(_("received"), default=timezone.now, db_index=True)
 
     class Meta:
+        verbose_name = _("log of a program")
+        verbose_name_plural = _("logs of programs")
         ordering = ["-received"]
 
     def __str__(self) -> str:
@@ -220,16 +261,18 @@ class ClientLog(models.Model):
 class ClientRelease(models.Model):
     """A published desktop client; the newest of a platform is what clients update to."""
 
-    version = models.CharField(max_length=20)
-    platform = models.CharField(max_length=20, default="linux")
-    build_date = models.DateField()
-    checksum = models.CharField(max_length=64, help_text=_("SHA-256 of the file"))
-    download_url = models.URLField()
-    filename = models.CharField(max_length=120)
-    changelog = models.TextField(blank=True)
-    created = models.DateTimeField(default=timezone.now)
+    version = models.CharField(_("version"), max_length=20)
+    platform = models.CharField(_("platform"), max_length=20, default="linux")
+    build_date = models.DateField(_("build date"))
+    checksum = models.CharField(_("checksum"), max_length=64, help_text=_("SHA-256 of the file"))
+    download_url = models.URLField(_("download URL"))
+    filename = models.CharField(_("filename"), max_length=120)
+    changelog = models.TextField(_("changelog"), blank=True)
+    created = models.DateTimeField(_("created"), default=timezone.now)
 
     class Meta:
+        verbose_name = _("client's release")
+        verbose_name_plural = _("clients' releases")
         ordering = ["-created"]
         constraints = [models.UniqueConstraint(fields=["version", "platform"], name="client_release_once")]
 

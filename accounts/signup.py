@@ -31,10 +31,7 @@ def sign_up(request: HttpRequest, *, email: str, password: str, name: str = "") 
     Raises InvalidRequest for a weak password, RateLimited for too many sign-ups from one network.
     """
     _check_password(email, password, name)
-    network = network_of(address_of_request(request))
-    rates.require(
-        f"sign-up:{network}", PER_NETWORK, NETWORK_SECONDS, detail=_("Too many sign-ups from this network. Please try again later.")
-    )
+    count_sign_up(request)
     owner = User.objects.with_mailbox(email)
     if owner is None:
         try:
@@ -45,7 +42,14 @@ def sign_up(request: HttpRequest, *, email: str, password: str, name: str = "") 
     else:
         make_password(password)  # as long as for a new account
     if owner is not None:
-        _tell(owner)
+        tell_owner(owner)
+
+
+def count_sign_up(request: HttpRequest) -> None:
+    """Count one against the network it comes from. Raises RateLimited."""
+    network = network_of(address_of_request(request))
+    words = _("Too many sign-ups from this network. Please try again later.")
+    rates.require(f"sign-up:{network}", PER_NETWORK, NETWORK_SECONDS, detail=words)
 
 
 def _check_password(email: str, password: str, name: str) -> None:
@@ -59,15 +63,20 @@ def _create(request: HttpRequest, *, email: str, password: str, name: str) -> No
     with transaction.atomic():
         user = User.objects.create_user(email, password, name=name)
         address = EmailAddress.objects.create(user=user, email=user.email, primary=True, verified=False)
-    rates.hit(f"mail:{mailbox_of(email)}", 1, MAIL_SECONDS)
+    ask_to_verify(request, address)
+
+
+def ask_to_verify(request: HttpRequest, address: EmailAddress) -> None:
+    """The first mail to a new account's address."""
+    rates.hit(f"mail:{mailbox_of(address.email)}", 1, MAIL_SECONDS)
     try:
         address.send_confirmation(request, signup=True)
     except (SMTPException, OSError) as error:
         _log_lost_mail(error)
 
 
-def _tell(owner: User) -> None:
-    """At most one mail in a few minutes, or a sign-up form would be a way to pester somebody."""
+def tell_owner(owner: User) -> None:
+    """Mail them that somebody signed up with their address; at most once in a few minutes, or the form would pester people."""
     if not rates.hit(f"mail:{owner.mailbox}", 1, MAIL_SECONDS).allowed:
         return
     try:

@@ -17,6 +17,7 @@ import httpx
 import pytest
 from allauth.account.models import EmailAddress, EmailConfirmation
 from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount, SocialToken
 from allauth.usersessions.models import UserSession
 from django.apps import apps
 from django.contrib.admin.models import CHANGE, LogEntry
@@ -32,22 +33,30 @@ from django.utils import timezone
 from accounts.client_logs import store_logs
 from accounts.devices import add_device
 from accounts.keys import create_key
-from accounts.models import LoginToken, User, UserSettings
+from accounts.models import Impersonation, LoginToken, User, UserSettings
 from accounts.tokens import issue_token
 from billing import audit, clock, outbox, quota
-from billing.models import OutboxMail, Subscription, Tier, UsageDay, UsageEvent
+from billing.models import OutboxMail, Subscription, Tier, TierDay, UsageDay, UsageEvent
 from billing.quota import Holder, Settlement
 from llm.models import Attachment, Conversation, IdempotentAnswer, Turn
 from tests.conftest import PASSWORD
 from tests.server import LiveServer
-from triforce.privacy import deletion
+from tests.stripe_rows import forget_stripes_records, give_stripes_records
+from triforce.privacy import deletion, export
 from triforce.privacy.deletion import Report, delete_account, is_ours, obstacle
+from triforce.privacy.staff_log import FORMER_STAFF
 from triforce.privacy.stores import IMPERSONAL, STORES, Store
 
 db = pytest.mark.django_db
 MARK = "alices-own"
 ALICE = f"{MARK}@example.org"
 SECRET = "canary-that-opens-something"
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_sold(settings: Any) -> None:
+    """Any longer: there is nobody at Stripe to be told."""
+    settings.STRIPE_SECRET_KEY = ""
 
 
 @pytest.fixture
@@ -63,11 +72,14 @@ def give_everything(user: User, mark: str = MARK) -> None:
     for name in (f"{mark}-settled", f"{mark}-open"):
         quota.reserve(request_id=name, holder=held, usage_class="cloud", input_bound=10, output=90, entry_point="client", model="a/b")
     quota.settle(f"{mark}-settled", Settlement(state="settled", rule="answered", charged=42))
+    TierDay.objects.create(day=clock.now().date(), tier="registered", subject=user.subject, tokens=42)
+    Impersonation.objects.create(user=user, operator=operator, reason=mark)
     add_device(user, name=mark, kind="desktop")
     issue_token(user)
     store_logs(user, [{"message": mark}], {"host": mark})
     UserSettings.objects.create(user=user, values={"note": mark}, encrypted_data=mark)
     Subscription.objects.create(user=user, tier=Tier.objects.get(slug="pro"), note=mark)
+    give_stripes_records(user, mark)
     IdempotentAnswer.objects.create(subject=user.subject, key=mark, body_digest="x", request_id=mark, completion={"text": mark})
     conversation = Conversation.objects.create(user=user, title=mark, share_token=f"{SECRET}-{user.pk}")
     conversation.leaf = Turn.objects.create(id=uuid.uuid4(), conversation=conversation, prompt=mark, answer=mark, state=Turn.State.DONE)
@@ -77,6 +89,8 @@ def give_everything(user: User, mark: str = MARK) -> None:
     Session.objects.create(session_key=f"{SECRET}-{user.pk}", session_data=SECRET, expire_date=timezone.now() + timedelta(days=1))
     UserSession.objects.create(user=user, ip="192.0.2.7", user_agent=mark, session_key=f"{SECRET}-{user.pk}")
     Authenticator.objects.create(user=user, type=Authenticator.Type.TOTP, data={"secret": SECRET})
+    elsewhere = SocialAccount.objects.create(user=user, provider="github", uid=str(user.pk), extra_data={"login": mark})
+    SocialToken.objects.create(account=elsewhere, token=SECRET)
     user.trust_email()
     address = EmailAddress.objects.create(user=user, email=f"second-{user.email}")
     EmailConfirmation.objects.create(email_address=address, key=f"{SECRET}-{user.pk}")
@@ -145,6 +159,20 @@ def test_the_books_still_agree_and_what_ran_is_settled(alice: User) -> None:
 
 
 @db
+def test_what_an_unproven_account_used_stays_with_the_guests(alice: User) -> None:
+    held = Holder("guest:here", alice.pk, "guest", 50_000, visitor=alice.subject)
+    for name in ("settled", "open"):
+        quota.reserve(request_id=name, holder=held, usage_class="cloud", input_bound=10, output=90, entry_point="client", model="a/b")
+    quota.settle("settled", Settlement(state="settled", rule="answered", charged=42))
+    delete_account(alice)
+    quota.settle("open", Settlement(state="settled", rule="answered", charged=20))
+    day = UsageDay.objects.get()
+    assert (day.subject, day.used, day.reserved) == ("guest:here", 62, 0)
+    assert audit.differences(clock.now().date()) == []
+    assert not UsageEvent.objects.exclude(account=None, visitor="").exists()
+
+
+@db
 def test_what_ran_may_still_fall_back_to_the_other_class(alice: User) -> None:
     held = Holder(alice.subject, alice.pk, "registered", 100_000)
     running = quota.reserve(request_id="r", holder=held, usage_class="cloud", input_bound=10, output=90, entry_point="client", model="a/b")
@@ -165,10 +193,57 @@ def test_what_cannot_be_forgotten_undoes_all_of_it(alice: User, monkeypatch: pyt
     assert alice.receipts.count() == 2
 
 
+# -- the log of the staff ---------------------------------------------------------------------------------------------
+
+
+def noted(who: User, about: Model, message: str, shown: str = "") -> LogEntry:
+    kind = ContentType.objects.get_for_model(about)
+    return LogEntry.objects.create(user=who, content_type=kind, object_id=str(about.pk), object_repr=shown or str(about),
+                                   action_flag=CHANGE, change_message=message)  # fmt: skip
+
+
+@db
+def test_what_somebody_of_the_staff_did_outlives_their_account(alice: User, make_user: Callable[..., User]) -> None:
+    tier = Tier.objects.get(slug="pro")
+    message = json.dumps([{"action": "disable"}, {"values": {"enabled": ["True", "False"]}}])
+    for one in (alice, carol := make_user(email="carol@example.org")):
+        noted(one, tier, message)
+        delete_account(one)
+    former = User.objects.get(email=FORMER_STAFF)
+    assert list(LogEntry.objects.values_list("user", "object_id", "change_message")) == [(former.pk, str(tier.pk), message)] * 2
+    OutboxMail.objects.all().delete()  # the farewells, as when they are sent
+    assert list(_mentions(MARK)) == list(_mentions(carol.email)) == []
+    assert not former.is_active and not former.has_usable_password()
+    assert obstacle(former)
+
+
+@db
+def test_of_what_was_noted_the_address_alone_is_taken_out(alice: User, make_user: Callable[..., User]) -> None:
+    root, tier, bob = User.objects.create_superuser("root@example.net"), Tier.objects.get(slug="pro"), make_user(email=f"x{ALICE}")
+    EmailAddress.objects.create(user=alice, email="alice@bücher.example")
+    words = f"For {ALICE.upper()}. And:\n{ALICE}\nx{ALICE}, {ALICE}.net, alice@bücher.example"
+    ends = noted(root, tier, json.dumps([{"values": {"name": [words, "Profi"]}}]), f"{ALICE} · Pro")
+    export = noted(root, tier, f"q={ALICE.replace('@', '%40')}&on=2026-01-01", "export of receipts")
+    about = noted(root, alice, json.dumps([{"action": "suspend"}, {"values": {"name": [MARK, "A"], "reason": [None, MARK]}}]))
+    others = noted(root, bob, json.dumps([{"action": "suspend"}, {"values": {"reason": [None, "spam"]}}]))
+    untouched = LogEntry.objects.filter(pk=others.pk).values().get()
+    delete_account(alice)
+    for entry in (ends, export, about):
+        entry.refresh_from_db()
+    alias = ends.object_repr.removesuffix(" · Pro")
+    assert alias.startswith("gone:")
+    kept = f"For {alias}. And:\n{alias}\nx{ALICE}, {ALICE}.net, {alias}"
+    assert json.loads(ends.change_message) == [{"values": {"name": [kept, "Profi"]}}]
+    assert export.change_message == f"q={alias}&on=2026-01-01"
+    assert (about.object_id, about.object_repr, json.loads(about.change_message)) == (None, alias, [{"action": "suspend"}])
+    assert LogEntry.objects.filter(pk=others.pk).values().get() == untouched
+
+
 @db
 def test_an_administrator_and_a_paying_account_are_not_deleted(alice: User) -> None:
     assert obstacle(alice) == ""
-    paid = Subscription.objects.create(user=alice, tier=Tier.objects.get(slug="pro"), source=Subscription.Source.STRIPE)
+    since = timezone.now() - timedelta(seconds=1)  # SQLite's clock has milliseconds, ours has more
+    paid = Subscription.objects.create(user=alice, tier=Tier.objects.get(slug="pro"), source=Subscription.Source.STRIPE, starts_at=since)
     assert obstacle(alice)
     with pytest.raises(ValueError):
         delete_account(alice)
@@ -279,9 +354,10 @@ def everything(alice: User, at_home: httpx.Client) -> Iterator[None]:
     """Given after she signed in: a second factor is among it."""
     give_everything(alice)
     yield
+    forget_stripes_records()
     Session.objects.all().delete()
     LogEntry.objects.all().delete()
-    Group.objects.all().delete()
+    Group.objects.filter(name="testers").delete()
 
 
 @pytest.mark.usefixtures("everything")
@@ -305,6 +381,20 @@ def test_the_export_is_one_zip_of_everything_and_of_nothing_that_opens(at_home: 
     assert json.loads(archive.read("account.json"))[0]["email"] == ALICE
     assert {row["request_id"] for row in json.loads(archive.read("receipts.json"))} == {f"{MARK}-settled", f"{MARK}-open"}
     assert json.loads(archive.read("client_settings.json"))[0]["values"] == {"note": MARK}
+
+
+@pytest.mark.django_db
+def test_a_page_of_the_export_holds_few_large_files_or_many_small_rows(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("triforce.privacy.export.BYTES", 1000)
+    sizes = sorted([100] * 30 + [400] * 2 + [5000])
+    for number, size in enumerate(sizes):
+        row = Attachment(id=uuid.UUID(int=number + 1), user=alice, name="a", kind="image", size=size, tokens=1, image=bytes(size))
+        row.save()
+    (files,) = [store for store in STORES if store.name == "files"]
+    pages: list[list[dict[str, Any]]] = []
+    while rows := export._page(files, alice, pages[-1][-1]["pk"] if pages else None):
+        pages.append(rows)
+    assert [[row["size"] for row in rows] for rows in pages] == [[100] * 10] * 3 + [[400] * 2, [5000]]
 
 
 def test_exports_are_few_within_an_hour(at_home: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,9 +10,11 @@ import pytest
 from accounts.models import User
 from accounts.visitors import COOKIE, signed, visitor_of
 from billing import clock, quota
-from billing.models import UsageDay, UsageEvent
+from billing.audit import differences
+from billing.models import Tier, UsageDay, UsageEvent
 from billing.quota import Holder, Settlement
 from billing.visitors import carry_over
+from llm.adoption import adopt
 
 VISITOR = "cd" * 16
 GUEST = Holder("guest:here", None, "guest", 50_000, visitor=VISITOR)
@@ -45,6 +47,43 @@ def test_a_guests_day_goes_along_once(make_user: Callable[..., User]) -> None:
     assert (receipt.account, receipt.charged, receipt.state) == (user, 300, "settled")
     assert UsageDay.objects.get(subject="guest:here").used == 570  # others may be behind that address
     assert set(UsageEvent.objects.filter(account=user).exclude(pk=receipt.pk).values_list("charged", flat=True)) == {300, 200}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("tier", "counted"), [("registered", {"cloud": 300}), ("pro", {"cloud": 100, "unlimited": 200})])
+def test_what_the_tier_does_not_limit_goes_along_without_a_limit(
+    make_user: Callable[..., User], tier: str, counted: dict[str, int]
+) -> None:
+    user = make_user(tier)
+    used(100), used(200)
+    UsageEvent.objects.filter(charged=100).update(served_model="openai/gpt-test")
+    UsageEvent.objects.filter(charged=200).update(served_model="ollama/gpt-oss:120b-cloud")
+    adopt(VISITOR, user)
+    assert {row.usage_class: row.used for row in UsageDay.objects.filter(subject=user.subject)} == counted
+    assert differences(clock.now().date()) == []
+
+
+@pytest.mark.django_db
+def test_what_goes_along_passes_no_limit(make_user: Callable[..., User]) -> None:
+    user, limit = make_user(), Tier.objects.get(slug="registered").daily_tokens
+    quota.reserve(
+        request_id="own", holder=Holder(user.subject, user.pk, "registered", limit), usage_class="cloud", input_bound=1, output=limit - 201,
+        entry_point="t", model="m",
+    )  # fmt: skip
+    used(300)
+    assert carry_over(VISITOR, account_id=user.pk, subject=user.subject, tier="registered") == 200
+    day, receipt = UsageDay.objects.get(subject=user.subject), UsageEvent.objects.get(rule="carried_over")
+    assert (day.used + day.reserved, receipt.reserved, receipt.charged) == (limit, 300, 200)
+
+
+@pytest.mark.django_db
+def test_an_account_that_is_proven_counts_itself_from_then_on(make_user: Callable[..., User]) -> None:
+    user = make_user()
+    used(300, Holder("guest:here", user.pk, "guest", 50_000, visitor=user.subject))
+    user.trust_email()
+    assert UsageDay.objects.get(subject=user.subject).used == 300
+    user.trust_email()
+    assert UsageDay.objects.get(subject=user.subject).used == 300
 
 
 @pytest.mark.django_db

@@ -5,16 +5,23 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 
+from django.conf import settings
 from django.core.signing import Signer
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.utils.translation import gettext as _
+from djstripe.models import Customer
 
 from accounts.models import User
-from billing import clock, outbox
+from billing import checkout, clock, outbox, subscriptions
 from billing.models import Subscription
+from billing.subscriptions import live_subscription
 from billing.tiers import in_force
-from triforce.privacy.stores import STORES, Store
+from triforce.privacy.staff_log import FORMER_STAFF
+from triforce.privacy.store import Store
+from triforce.privacy.stores import STORES, lock_meter
 
+TRIES = 3  # others lock in orders that nobody can foresee
+DEADLOCK = "40P01"  # PostgreSQL's code
 _signer = Signer(salt="deletion report")
 
 
@@ -59,20 +66,46 @@ def obstacle(user: User) -> str:
     """Why this account cannot be deleted now; "" where it can."""
     if user.is_staff or user.is_superuser:
         return _("This account administers TriForce. Another administrator must take that right away first.")
-    if Subscription.objects.filter(in_force(), user=user, source=Subscription.Source.STRIPE).exists():
+    if user.email == FORMER_STAFF:
+        return _("This account keeps the log of those who worked here.")
+    paid = Subscription.objects.filter(in_force(), user=user, source=Subscription.Source.STRIPE, cancel_at_period_end=False)
+    if paid.exists():
         return _("A paid subscription is running. End it first, so that nothing more is taken from you.")
+    if not settings.STRIPE_SECRET_KEY and live_subscription(user):
+        return _(
+            "A paid subscription is running, and the payment service cannot be told here. Please write to us; the imprint has the address."
+        )
     return ""
 
 
 def holdings(user: User) -> tuple[Line, ...]:
     """What is stored at the moment; empty stores too."""
-    return tuple(Line(store.name, str(store.what), store.of(user).count(), store.blur is not None) for store in STORES)
+    return tuple(Line(store.name, str(store.what), store.of(user).count(), store.stays) for store in STORES)
 
 
 def delete_account(user: User) -> Report:
-    """Forget them everywhere. Raises ValueError where obstacle() says why not; then nothing has changed."""
+    """Forget them everywhere. Raises ValueError where obstacle() says why not, PaymentUnavailable where Stripe cannot be told; then nothing
+    has changed."""
+    if why := obstacle(user):
+        raise ValueError(why)
+    checkout.forget_customer(user)  # first: what fails after it can be tried again, and finds nobody there
+    for tries_left in reversed(range(TRIES)):
+        try:
+            return _forget(user)
+        except OperationalError as error:
+            if not tries_left or getattr(error.__cause__, "sqlstate", "") != DEADLOCK:
+                raise
+    raise AssertionError("the last try returns or raises")
+
+
+def _forget(user: User) -> Report:
     with transaction.atomic():
+        theirs = subscriptions.customers_of(user)
+        subscriptions.lock(*theirs)  # an event at work is waited for
+        Customer.objects.filter(id__in=theirs).update(subscriber=user)  # dj-stripe lets go of one whose end Stripe has told already
+        lock_meter(user)  # before the account, which a request locks last
         user = User.objects.select_for_update().get(pk=user.pk)  # a row that would point here waits, and then finds nobody
+        lock_meter(user)  # and what came in between
         if why := obstacle(user):
             raise ValueError(why)
         held, email = holdings(user), user.email

@@ -7,19 +7,24 @@ import base64
 import io
 import json
 import zipfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import orjson
+from django.db import models
+from django.db.models.functions import Cast, Coalesce, Length
 from django.utils.translation import gettext as _
 
 from accounts.models import User
 from billing import clock
 from billing.db import in_database
-from triforce.privacy.stores import STORES, Store
+from triforce.privacy.store import Rows, Store
+from triforce.privacy.stores import STORES
 
 FORMAT, VERSION = "triforce-export", 1
-ROWS = 500  # a page: one short hop into the database each
+ROWS = 500  # a page, one short hop into the database each; fewer where their texts and files together are more than
+BYTES = 4 * 1024 * 1024
+LONG = (models.TextField, models.BinaryField, models.JSONField)
 
 
 async def export(user: User) -> AsyncIterator[bytes]:
@@ -69,13 +74,28 @@ async def _pages(store: Store, user: User) -> AsyncIterator[list[dict[str, Any]]
         for row in rows[:-1]:
             del row["pk"]
         yield rows
-        if len(rows) < ROWS:
-            return
 
 
 def _page(store: Store, user: User, after: Any) -> list[dict[str, Any]]:
-    rows = store.of(user) if after is None else store.of(user).filter(pk__gt=after)
-    return list(rows.order_by("pk").values("pk", *store.columns)[:ROWS])
+    rows = (store.of(user) if after is None else store.of(user).filter(pk__gt=after)).order_by("pk")
+    long = [field for field in store.model._meta.concrete_fields if isinstance(field, LONG) and field.attname in store.columns]
+    if long:
+        rows = rows.filter(pk__in=_light(rows, long))
+    return list(rows.values("pk", *store.columns)[:ROWS])
+
+
+def _light(rows: Rows, long: Sequence[models.Field[Any, Any]]) -> list[Any]:
+    """The keys of the first rows that hold no more than BYTES in these columns; of one at least."""
+    lengths = [Length(Cast(field.name, models.TextField()) if isinstance(field, models.JSONField) else field.name) for field in long]
+    size = sum((Coalesce(length, 0) for length in lengths), start=models.Value(0))
+    keys: list[Any] = []
+    room = BYTES
+    for pk, weight in rows.annotate(page_weight=size).values_list("pk", "page_weight")[:ROWS]:
+        room -= weight
+        if keys and room < 0:
+            break
+        keys.append(pk)
+    return keys
 
 
 def _lines(rows: list[dict[str, Any]], *, first: bool) -> bytes:

@@ -2,64 +2,22 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
-
 from allauth.account.models import EmailAddress, EmailConfirmation
 from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount, SocialToken
 from allauth.usersessions.models import UserSession
 from django.contrib.admin.models import LogEntry
-from django.contrib.contenttypes.models import ContentType
 from django.contrib.sessions.models import Session
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Case, Q, Value, When
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import ApiKey, ClientLog, Device, LoginToken, User, UserSettings
-from billing.models import OutboxMail, Subscription, UsageDay, UsageEvent
+from accounts.models import ApiKey, ClientLog, Device, Impersonation, LoginToken, User, UserSettings
+from billing.contracts import declared_by
+from billing.models import Declaration, Invoice, Order, OutboxMail, Subscription, TierDay, UsageDay, UsageEvent
 from llm.models import Attachment, Conversation, IdempotentAnswer, Turn
-
-Rows = QuerySet[Any]
-
-
-@dataclass(frozen=True)
-class Store:
-    """The rows of one table that are about one person.
-
-    secret: columns that open something, or that only say whose row it is; they are in no export.
-    blur: takes the person out of rows that must stay, given a name that leads nowhere; without it rows are deleted.
-    """
-
-    name: str
-    what: Any  # for people
-    model: type[Model]
-    of: Callable[[User], Rows]
-    secret: frozenset[str] = frozenset()
-    blur: Callable[[Rows, str], object] | None = None
-
-    @property
-    def columns(self) -> list[str]:
-        """What an export shows."""
-        return [field.attname for field in self.model._meta.concrete_fields if field.name not in self.secret]
-
-    def forget(self, user: User, alias: str) -> None:
-        """Delete the rows, or take the person out of them."""
-        rows = self.of(user)
-        if self.blur:
-            self.blur(rows, alias)
-        else:
-            rows.delete()
-
-
-def owned(name: str, what: Any, model: type[Model], *secret: str, by: str = "user") -> Store:
-    """Rows that point at the account, straight or over other tables; deleted with it."""
-    return Store(name, what, model, lambda user: model._base_manager.filter(**{by: user}), frozenset({by, *secret}))
-
-
-def named(name: str, what: Any, model: type[Model], *secret: str, by: str = "subject") -> Store:
-    """Rows that name the account as the meter does, "user:5"; deleted with it."""
-    return Store(name, what, model, lambda user: model._base_manager.filter(**{by: user.subject}), frozenset({by, *secret}))
+from triforce.privacy.staff_log import Told, hand_over, told_of
+from triforce.privacy.store import Rows, Store, named, owned
+from triforce.privacy.stripe_stores import STRIPE_IMPERSONAL, STRIPE_STORES
 
 
 def _key_days(user: User) -> Rows:
@@ -71,6 +29,11 @@ def _receipts(user: User) -> Rows:
     return UsageEvent.objects.filter(Q(account=user) | Q(subject=user.subject))
 
 
+def _unless_guests(alias: str) -> Case:
+    """What was counted for a network's guests stays with their counter, which says nothing of a person."""
+    return Case(When(subject__startswith="guest:", then="subject"), default=Value(alias))
+
+
 def _mails(user: User) -> Rows:
     return OutboxMail.objects.filter(to__in={user.email, *EmailAddress.objects.filter(user=user).values_list("email", flat=True)})
 
@@ -79,38 +42,48 @@ def _sessions(user: User) -> Rows:
     return Session.objects.filter(session_key__in=UserSession.objects.filter(user=user).values("session_key"))
 
 
-def _told_of(user: User) -> Rows:
-    """What the log of the administration says about them: entries name what they are about."""
-    themselves = Q(content_type=ContentType.objects.get_for_model(User), object_id=str(user.pk))
-    address = rf"(^|[^a-z0-9._%+-]){re.escape(user.email)}($|[^a-z0-9._-])"  # whole: max@b.org is not x@b.org
-    return LogEntry.objects.filter(themselves | Q(object_repr__iregex=address) | Q(change_message__iregex=address))
+def lock_meter(user: User) -> None:
+    """Wait for the requests that are at work on their receipts and counters, in the order in which the meter takes these."""
+    list(_receipts(user).select_for_update().order_by("request_id").values_list("pk"))
+    days = UsageDay.objects.filter(subject=user.subject) | _key_days(user)
+    list(days.select_for_update().order_by("-subject", "day", "usage_class").values_list("pk"))
 
 
 # In the order in which they are emptied: what hangs on another row, or is found by it, comes first.
 STORES = (
     Store("key_days", _("The meter's days of your API keys"), UsageDay, _key_days),
     Store("receipts", _("Receipts"), UsageEvent, _receipts, frozenset({"account", "subject"}),
-          blur=lambda rows, alias: rows.update(account=None, subject=alias, key_id=None, visitor="")),
+          blur=lambda rows, alias: rows.update(account=None, subject=_unless_guests(alias), key_id=None, visitor="")),
     Store("days", _("The meter's days"), UsageDay, lambda user: UsageDay.objects.filter(subject=user.subject), frozenset({"subject"}),
           blur=lambda rows, alias: rows.update(subject=alias)),
+    named("tier_days", _("What you used by tier and day"), TierDay),
     owned("turn_files", _("Which files you asked about"), Turn.attachments.through, by="turn__conversation__user"),
     owned("turns", _("What you asked and what was answered"), Turn, by="conversation__user"),
     owned("conversations", _("Conversations"), Conversation, "share_token"),
     owned("files", _("Files you asked about"), Attachment),
     named("stored_answers", _("Answers kept for a repeated request"), IdempotentAnswer),
     Store("mails", _("Mails to you"), OutboxMail, _mails, frozenset({"body", "dedupe"})),
-    Store("administration_log", _("What the administration noted about you"), LogEntry, _told_of, frozenset({"user"}),
-          blur=lambda rows, alias: rows.update(object_id=None, object_repr=alias, change_message="")),
-    owned("administration", _("What you did in the administration"), LogEntry),
+    Told("administration_log", _("What the administration noted about you"), LogEntry, told_of, frozenset({"user"})),
+    Store("administration", _("What you did in the administration"), LogEntry, lambda user: LogEntry.objects.filter(user=user),
+          frozenset({"user"}), blur=hand_over),
+    owned("impersonations", _("When the administration looked at your account"), Impersonation, "operator"),
     owned("api_keys", _("API keys"), ApiKey, "digest"),
     owned("login_tokens", _("Logins of programs"), LoginToken, "jti"),
     owned("devices", _("Devices"), Device, "secret_digest"),
     owned("client_logs", _("Logs that your programs sent"), ClientLog),
     owned("client_settings", _("Settings of your programs"), UserSettings),
-    owned("subscriptions", _("Subscriptions and grants"), Subscription),
+    *STRIPE_STORES,
+    Store("declarations", _("Cancellations and withdrawals"), Declaration, lambda user: Declaration.objects.filter(declared_by(user)),
+          frozenset({"user"})),
+    Store("invoices", _("Invoices; tax law has their sums kept, without you"), Invoice, lambda user: Invoice.objects.filter(user=user),
+          frozenset({"user"}), blur=lambda rows, alias: rows.update(user=None, page="", pdf="")),
+    owned("orders", _("Orders, and what you agreed to"), Order),
+    owned("subscriptions", _("Subscriptions and grants"), Subscription, "schedule_id"),
     Store("session_data", _("Data of sessions"), Session, _sessions, frozenset({"session_key", "session_data"})),
     owned("sessions", _("Sessions"), UserSession, "session_key"),
     owned("second_factors", _("Second factors and passkeys"), Authenticator, "data"),
+    owned("tokens_elsewhere", _("Tokens of your accounts elsewhere"), SocialToken, "token", "token_secret", by="account__user"),
+    owned("accounts_elsewhere", _("Accounts elsewhere that sign you in"), SocialAccount),
     owned("confirmations", _("Mails that asked to confirm an address"), EmailConfirmation, "key", by="email_address__user"),
     owned("email_addresses", _("E-mail addresses"), EmailAddress),
     owned("groups", _("Groups"), User.groups.through),
@@ -120,6 +93,8 @@ STORES = (
 
 # Tables that hold nothing of a person.
 IMPERSONAL = frozenset({
-    "accounts.ClientRelease", "auth.Group", "auth.Group_permissions", "auth.Permission", "billing.Price", "billing.Revision",
-    "billing.Tier", "contenttypes.ContentType", "llm.LanguageModel", "llm.Provider", "llm.ProviderDay", "triforce.Text",
-})  # fmt: skip
+    "accounts.ClientRelease", "auth.Group", "auth.Group_permissions", "auth.Permission", "billing.Figures", "billing.Mark", "billing.Price",
+    "billing.Revision", "billing.Tier", "billing.TierPrice", "contenttypes.ContentType", "llm.LanguageModel", "llm.ModelDay",
+    "llm.Provider", "llm.ProviderDay", "socialaccount.SocialApp", "triforce.Announcement", "triforce.Announcement_tiers",
+    "triforce.TaskState", "triforce.Text",
+}) | STRIPE_IMPERSONAL  # fmt: skip
