@@ -11,6 +11,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
 CHROMIUM = shutil.which("chromium") or ""
+LOOKS = [(width, scheme, language) for width in (390, 1440) for scheme in ("light", "dark") for language in ("de", "en")]
+PAIRS = [(390, "light", "de"), (1440, "light", "en"), (390, "dark", "en"), (1440, "dark", "de")]  # each two of these meet once
 # without these Chromium looks for its maker's servers by itself
 QUIET = [
     "--no-sandbox",

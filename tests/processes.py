@@ -14,6 +14,7 @@ from typing import Any
 from django.conf import settings
 from django.db import connection
 
+from tests.canaries import PROMPT
 from tests.fakes.upstream import FakeUpstream
 from tests.test_serve import Running
 
@@ -101,7 +102,8 @@ def _holds(pid: int, inode: str) -> bool:
 
 def post(client: http.client.HTTPConnection, headers: dict[str, str], path: str = "/v1/client/chat", **fields: Any) -> Any:
     """Send a chat (or another body); the answer's head is here, its body not yet read."""
-    body = fields if path != "/v1/client/chat" else {"message": "Hi", "system_prompt": "x", "model": "ollama/gpt-oss:120b-cloud", **fields}
+    chat = {"message": PROMPT, "system_prompt": "x", "model": "ollama/gpt-oss:120b-cloud"}
+    body = fields if path != "/v1/client/chat" else chat | fields
     client.request("POST", path, json.dumps(body), {"Content-Type": "application/json", **headers})
     return client.getresponse()
 

@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 
 import uvicorn
 
+from tests.canaries import overheard
+from triforce.limits import Receive, Scope, Send
 from triforce.serve import configuration, listen
 
 T = TypeVar("T")
@@ -23,6 +25,7 @@ class LiveServer:
         self.port = self._socket.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         config = configuration()
+        config.app = overheard(_application)
         self._server = _Quiet(config)
         self._thread = threading.Thread(target=self._serve, name="live-server", daemon=True)
         self._thread.start()
@@ -43,6 +46,12 @@ class LiveServer:
         """The result of a coroutine run in the server's loop."""
         assert self._server.loop is not None
         return asyncio.run_coroutine_threadsafe(work, self._server.loop).result(20)
+
+
+async def _application(scope: Scope, receive: Receive, send: Send) -> None:
+    from triforce.asgi import application  # which needs Django set up
+
+    await application(scope, receive, send)
 
 
 class _Quiet(uvicorn.Server):

@@ -4,6 +4,10 @@ import os
 
 os.environ.setdefault("SECRET_KEY", "a-key-that-only-the-tests-use-0123456789-0123456789-0123456789")
 os.environ.setdefault("LOCAL_MODEL", "off")
+os.environ.setdefault("STRIPE_SIMULATOR", "off")
+os.environ.setdefault("STRIPE_SECRET_KEY", "sk_test_aKeyThatOnlyTheTestsUse0123456789")
+os.environ.setdefault("STRIPE_WEBHOOK_SECRET", "whsec_aSecretThatOnlyTheTestsUse0123456789")
+os.environ.setdefault("STRIPE_API_HOST", "http://127.0.0.1:1")  # nobody: a test that needs Stripe brings the simulator
 
 from triforce.settings import *
 

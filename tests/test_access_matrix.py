@@ -18,21 +18,37 @@ from allauth.account.utils import user_pk_to_url_str
 from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
 from django.conf import settings
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group
+from django.contrib.sessions.backends.db import SessionStore
+from django.contrib.sessions.models import Session
 from django.shortcuts import resolve_url
 from django.test import Client
 from django.utils import timezone
+from djstripe.models import WebhookEventTrigger
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from accounts.client_logs import store_logs
 from accounts.devices import add_device
 from accounts.keys import SCOPES, create_key, digest_of, new_key
-from accounts.models import ClientLog, ClientRelease, Device, LoginToken, User, UserSettings
+from accounts.models import ClientLog, ClientRelease, Device, Impersonation, LoginToken, User, UserSettings
 from accounts.tokens import issue_token
 from billing import clock, rates
 from billing.grants import grant
-from billing.models import OutboxMail, Price, Subscription, Tier, UsageClass, UsageDay, UsageEvent
+from billing.models import (
+    Declaration,
+    Invoice,
+    Order,
+    OutboxMail,
+    Price,
+    Subscription,
+    Tier,
+    TierPrice,
+    UsageClass,
+    UsageDay,
+    UsageEvent,
+)  # fmt: skip
 from billing.tiers import get_tier
 from llm import views_status
 from llm.models import Attachment, Conversation, LanguageModel, Provider, Turn
@@ -40,9 +56,10 @@ from tests.conftest import PASSWORD
 from tests.fakes.upstream import Answer, FakeUpstream
 from tests.routes import METHODS, routes
 from tests.server import LiveServer
+from tests.staff import enter
 from triforce.asgi import LEAN_PATHS
 from triforce.examples_conversations import EXPORT
-from triforce.models import Text
+from triforce.models import Announcement, TaskState, Text
 from triforce.paths import is_api, other_spelling
 
 Headers = dict[str, str]
@@ -143,11 +160,20 @@ PAGES: dict[str, tuple[int | str, int | str]] = {
     "/dashboard": (LOGIN, 200),
     "/receipts": (LOGIN, 200),
     "/receipts/{request_id}": (LOGIN, 200),
+    "/order/{slug}/{interval}": (LOGIN, 404),  # of what is not sold
+    "/contracts/cancel": (200, 200),
+    "/contracts/withdraw": (200, 200),
+    "/stripe/webhook": (405, 405),
+    "/account/billing": (LOGIN, 200),
+    "/account/billing/change": (LOGIN, 405),
+    "/account/billing/welcome": (LOGIN, 200),
     "/account/keys": (LOGIN, 200),
     "/account/settings": (LOGIN, 200),
     "/account/privacy": (LOGIN, 200),
     "/account/privacy/export": (LOGIN, 405),
     "/account/privacy/delete": (LOGIN, 405),
+    "/account/impersonation/end": (LOGIN, 405),  # only posted to
+    "/announcements/{announcement_id}/dismiss": (405, 405),
     "/account/keys/{key_id}": (LOGIN, 405),  # only posted to
     "/account/devices": (LOGIN, 200),
     "/account/devices/{device_id}": (LOGIN, 405),
@@ -181,7 +207,17 @@ PAGES: dict[str, tuple[int | str, int | str]] = {
     "/accounts/2fa/webauthn/keys/{pk}/remove/": (LOGIN, REAUTHENTICATE),
     "/accounts/2fa/webauthn/keys/{pk}/edit/": (LOGIN, REAUTHENTICATE),
     "/accounts/sessions/": (LOGIN, 200),
+    "/accounts/3rdparty/": (LOGIN, 200),
+    "/accounts/3rdparty/signup/": (LOGIN, LOGIN),  # nobody has come from elsewhere
+    "/accounts/3rdparty/login/cancelled/": (200, 200),
+    "/accounts/3rdparty/login/error/": (401, 401),
+    "/accounts/social/signup/": ("/accounts/3rdparty/signup/", "/accounts/3rdparty/signup/"),  # older addresses
+    "/accounts/social/login/cancelled/": ("/accounts/3rdparty/login/cancelled/", "/accounts/3rdparty/login/cancelled/"),
+    "/accounts/social/login/error/": ("/accounts/3rdparty/login/error/", "/accounts/3rdparty/login/error/"),
+    "/accounts/social/connections/": ("/accounts/3rdparty/", "/accounts/3rdparty/"),
 }
+
+TOKENLESS: dict[str, int | str] = {"/docs": 405, "/stripe/webhook": 400}  # what a post without CSRF token is answered where it is not 403
 
 ADMIN_LOGIN = "/admin/login/"
 
@@ -196,23 +232,38 @@ ADMIN_PAGES: dict[str, tuple[int | str, int | str, int | str]] = {
     "/admin/jsi18n/": (ADMIN_LOGIN, ADMIN_LOGIN, 200),
     "/admin/r/{content_type_id}/{object_id}/": (ADMIN_LOGIN, ADMIN_LOGIN, 404),
     "/admin/accounts/user/{id}/password/": (ADMIN_LOGIN, ADMIN_LOGIN, 200),
+    "/admin/accounts/user/{object_id}/grant/": (ADMIN_LOGIN, ADMIN_LOGIN, 200),
+    "/admin/accounts/user/{object_id}/suspend/": (ADMIN_LOGIN, ADMIN_LOGIN, 200),
+    "/admin/accounts/user/{object_id}/look/": (ADMIN_LOGIN, ADMIN_LOGIN, 200),
+    "/admin/accounts/user/{object_id}/forget/": (ADMIN_LOGIN, ADMIN_LOGIN, 200),
+    "/admin/llm/provider/{object_id}/sync/": (ADMIN_LOGIN, ADMIN_LOGIN, 405),  # only posted to
+    "/admin/billing/usageevent/export/": (ADMIN_LOGIN, ADMIN_LOGIN, 200),
     "/admin/{app_label}/": (ADMIN_LOGIN, ADMIN_LOGIN, 200),
     "/admin/{url}": (ADMIN_LOGIN, ADMIN_LOGIN, 404),
 }
+# Where a password alone leads an operator.
+UNPROVEN: dict[str, int | str] = {"/admin/login/": "/accounts/2fa/", "/admin/logout/": "/admin/"}
 # What an operator with all rights may do with each kind of row; viewing is always one of it.
 ADMIN = {
     "auth/group": "add change delete",
-    "account/emailaddress": "add change delete",
-    "mfa/authenticator": "add change delete",
-    "usersessions/usersession": "add change delete",
-    "accounts/user": "add change delete",
+    "account/emailaddress": "delete",
+    "mfa/authenticator": "delete",
+    "usersessions/usersession": "delete",
+    "admin/logentry": "",
+    "accounts/user": "add change",
     "accounts/apikey": "delete",
     "accounts/logintoken": "delete",
     "accounts/device": "delete",
     "accounts/clientlog": "delete",
+    "accounts/impersonation": "",
     "accounts/clientrelease": "add change delete",
     "billing/tier": "add change delete",
-    "billing/subscription": "add change delete",
+    "billing/subscription": "change delete",
+    "billing/tierprice": "",
+    "billing/order": "",
+    "billing/invoice": "",
+    "billing/declaration": "change",
+    "djstripe/webhookeventtrigger": "",
     "billing/usageday": "",
     "billing/usageevent": "",
     "billing/outboxmail": "",
@@ -220,6 +271,8 @@ ADMIN = {
     "llm/provider": "add change delete",
     "llm/languagemodel": "add change delete",
     "triforce/text": "add change delete",
+    "triforce/announcement": "add change delete",
+    "triforce/taskstate": "",
 }
 ADMIN_VIEWS = ("", "add/", "{object_id}/", "{object_id}/change/", "{object_id}/delete/", "{object_id}/history/")
 
@@ -297,11 +350,24 @@ def key(user: User, scopes: tuple[str, ...] = SCOPES, **fields: Any) -> Headers:
     return {"X-API-Key": create_key(user, name=MARK if user.email == ALICE else "k", scopes=scopes, **fields)[1]}
 
 
-def session(user: User, csrf: bool = True) -> Headers:
+def session(user: User | None = None, csrf: bool = True) -> Headers:
     client = Client()
-    client.force_login(user)
+    if user is None:  # a sign-in under way has one too
+        store = SessionStore()
+        store["under way"] = True
+        store.save()
+        client.cookies[settings.SESSION_COOKIE_NAME] = store.session_key
+    else:
+        client.force_login(user)
     cookie = "; ".join(f"{name}={morsel.value}" for name, morsel in client.cookies.items())
     return {"Cookie": f"{cookie}; csrftoken={'a' * 32}", "X-CSRFToken": "a" * 32} if csrf else {"Cookie": cookie}
+
+
+def proven(user: User) -> Headers:
+    """A session of the staff's, opened with a second factor."""
+    cookies = enter(Client(), user).cookies
+    cookie = "; ".join(f"{name}={morsel.value}" for name, morsel in cookies.items())
+    return {"Cookie": f"{cookie}; csrftoken={'a' * 32}", "X-CSRFToken": "a" * 32}
 
 
 def dead_token(user: User) -> Headers:
@@ -313,6 +379,12 @@ def dead_token(user: User) -> Headers:
 def dead_key(user: User) -> Headers:
     headers = key(user)
     user.api_keys.update(revoked=True)
+    return headers
+
+
+def dead_session(user: User) -> Headers:
+    headers = session(user)
+    Session.objects.all().delete()
     return headers
 
 
@@ -356,7 +428,9 @@ def ways(cast: Cast, operation: str, door: Door) -> Iterator[tuple[str, Callable
     yield "an expired key", lambda: key(alice, expires=timezone.now() - timedelta(days=1)), INVALID
     yield "a disabled account's token", lambda: token(dora), INVALID
     yield "a disabled account's key", lambda: key(dora), INVALID
-    yield "a disabled account's session", lambda: session(dora), guest  # it has ended
+    yield "a disabled account's session", lambda: session(dora), INVALID
+    yield "a session that has ended", lambda: dead_session(alice), INVALID
+    yield "a session of nobody's", lambda: session(), guest
     yield "Alice's token", lambda: token(alice), ok
     yield "Alice's token, naming her", lambda: token(alice) | names_alice, ok
     yield "Alice's key", lambda: key(alice), by_key
@@ -413,6 +487,16 @@ def test_p20_p27_each_door_opens_to_whom_its_line_names(operation: str, cast: Ca
             assert MARK not in response.text, f"{way} reads of Alice"
             assert not before or cast.belongings() == before, f"{way} changes what is Alice's"
     assert found == told
+
+
+@pytest.mark.parametrize("path", ["/v1/client/chat", "/v1/client/tier"])
+def test_a_cookie_of_a_session_that_has_ended_is_taken_back(cast: Cast, http: httpx.Client, path: str) -> None:
+    response = http.request("POST" if path.endswith("chat") else "GET", path, headers=dead_session(cast.alice), json={"message": "Hi"})
+    assert outcome(response) == INVALID
+    assert any(
+        line.startswith(f"{settings.SESSION_COOKIE_NAME}=;") and "Max-Age=0" in line for line in response.headers.get_list("set-cookie")
+    )
+    assert http.get("/models", headers=dead_session(cast.alice)).status_code == 200  # a page is shown to everybody
 
 
 def test_p20_every_route_has_its_line() -> None:
@@ -541,7 +625,9 @@ def signed_in(live: LiveServer, user: User) -> httpx.Client:
 
 @pytest.mark.parametrize("template", PAGES)
 def test_p20_each_page_opens_to_whom_its_line_names(template: str, cast: Cast, http: httpx.Client) -> None:
-    path, (guest, person) = cast.path(template, key="a:b:c", uidb36="1", pk=1, slug="imprint", model_id=FREE, token="x"), PAGES[template]
+    names = {"key": "a:b:c", "uidb36": "1", "pk": 1, "slug": "imprint", "interval": "month", "model_id": FREE, "token": "x"}
+    path = cast.path(template, **names, announcement_id=1)
+    guest, person = PAGES[template]
     for no_credential in ({}, token(cast.alice), key(cast.alice), {"X-User-ID": ALICE}):
         assert shown(http.get(path, headers=no_credential)) == guest
     assert shown(http.get(path, headers=session(cast.alice))) == person
@@ -551,22 +637,25 @@ def test_p20_each_page_opens_to_whom_its_line_names(template: str, cast: Cast, h
     assert MARK not in bobs.text.replace(path, "")
     assert cast.belongings() == before
     for without_csrf_token in ({}, session(cast.alice, csrf=False)):
-        assert http.post(path, headers=without_csrf_token).status_code == (405 if template == "/docs" else 403)
+        assert http.post(path, headers=without_csrf_token).status_code == TOKENLESS.get(template, 403)
 
 
 @pytest.mark.parametrize("template", ADMIN_PAGES)
 def test_p20_each_admin_page_opens_to_operators(template: str, cast: Cast, http: httpx.Client) -> None:
-    ids = {"content_type_id": 1, "object_id": 1, "id": cast.alice.pk, "app_label": "accounts", "url": "nothing"}
+    openai = Provider.objects.get(slug="openai").pk
+    object_id = cast.alice.pk if "user" in template else openai if "provider" in template else 1
+    ids = {"content_type_id": 1, "object_id": object_id, "id": cast.alice.pk, "app_label": "accounts", "url": "nothing"}
     path, (guest, person, operator) = template.format(**ids), ADMIN_PAGES[template]
     for no_credential in ({}, token(cast.root), key(cast.root)):
         assert shown(http.get(path, headers=no_credential)) == guest
     assert shown(http.get(path, headers=session(cast.alice))) == person
-    assert shown(http.get(path, headers=session(cast.root))) == operator
-    assert http.post(path, headers=session(cast.root, csrf=False)).status_code == 403
+    assert shown(http.get(path, headers=session(cast.root))) == UNPROVEN.get(template, ADMIN_LOGIN)
+    assert shown(http.get(path, headers=proven(cast.root))) == operator
+    assert http.post(path, headers={"Cookie": proven(cast.root)["Cookie"]}).status_code == 403
 
 
 @pytest.fixture
-def rows(cast: Cast) -> Iterator[dict[str, int]]:
+def rows(cast: Cast) -> Iterator[dict[str, Any]]:
     """The id of one row of each kind."""
     now, alice = clock.now(), cast.alice
     group = Group.objects.create(name=MARK)
@@ -585,6 +674,10 @@ def rows(cast: Cast) -> Iterator[dict[str, int]]:
         "billing/tier": get_tier("pro"),
         "billing/subscription": Subscription.objects.create(user=alice, tier=get_tier("pro")),
         "billing/usageday": UsageDay.objects.create(subject=alice.subject, usage_class=UsageClass.CLOUD, day=now.date()),
+        "admin/logentry": LogEntry.objects.create(user=cast.root, object_repr="x", action_flag=1),
+        "accounts/impersonation": Impersonation.objects.create(user=alice, operator=cast.root, reason="x"),
+        "triforce/announcement": Announcement.objects.create(text_de="x", text_en="x", starts_at=now + timedelta(days=1)),
+        "triforce/taskstate": TaskState.objects.create(task="x"),
         "billing/usageevent": cast.receipt,
         "billing/outboxmail": OutboxMail.objects.create(dedupe="x", to=ALICE, subject="x", body="x"),
         "billing/price": price,
@@ -592,14 +685,27 @@ def rows(cast: Cast) -> Iterator[dict[str, int]]:
         "llm/languagemodel": LanguageModel.objects.first(),
         "triforce/text": Text.objects.first(),
     }
+    sold = TierPrice.objects.create(stripe_id="price_x", tier=get_tier("pro"), interval="month", amount=1, currency="eur")
+    made |= {
+        "billing/tierprice": sold,
+        "billing/order": Order.objects.create(user=alice, price=sold, consent="x"),
+        "billing/invoice": Invoice.objects.create(stripe_id="in_x", user=alice, status="paid", total=1, currency="eur", created=now),
+        "billing/declaration": Declaration.objects.create(kind="cancel", name="x", email=ALICE, contract="x"),
+        "djstripe/webhookeventtrigger": WebhookEventTrigger.objects.create(remote_ip="192.0.2.1", headers={}, body="x"),
+    }
     yield {kind: row.pk for kind, row in made.items()}
+    for kind in ("order", "invoice", "declaration", "tierprice"):
+        made[f"billing/{kind}"].delete()
     group.delete()
     price.delete()
+    Announcement.objects.all().delete()
+    TaskState.objects.filter(task="x").delete()
+    made["djstripe/webhookeventtrigger"].delete()
 
 
 @pytest.mark.parametrize("kind", ADMIN)
-def test_p20_rows_open_to_operators_with_the_right(kind: str, cast: Cast, rows: dict[str, int], http: httpx.Client) -> None:
-    root, rightless = session(cast.root), session(User.objects.create_user("staff@example.org", is_staff=True))
+def test_p20_rows_open_to_operators_with_the_right(kind: str, cast: Cast, rows: dict[str, Any], http: httpx.Client) -> None:
+    root, rightless = proven(cast.root), proven(User.objects.create_user("staff@example.org", is_staff=True))
     strangers = [{}, session(cast.alice), token(cast.root)]
     for view in ADMIN_VIEWS:
         path = f"/admin/{kind}/{view}".format(object_id=rows[kind])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from datetime import timedelta
@@ -19,6 +20,7 @@ from llm.checks import Look, judged, status_of
 from llm.models import LanguageModel, Provider, Status
 from llm.providers.base import ListedModel
 from llm.providers.errors import UpstreamError
+from triforce import lifespan
 
 pytestmark = pytest.mark.django_db
 MODEL = "ollama/deepseek-v3.1:671b-cloud"
@@ -342,3 +344,20 @@ class TestTelling:
         answer = client.get("/v1/client/ollama/status").json()
         assert (answer["status"], answer["models_loaded"], len(answer["models"])) == ("online", 21, 20)
         assert answer["models"][0] == "deepseek-v3.1:671b-cloud"
+
+
+async def test_what_cannot_be_written_down_once_is_the_next_time(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    tries, twice = [], asyncio.Event()
+
+    async def fails(work: object) -> None:
+        tries.append(work)
+        if len(tries) > 1:
+            twice.set()
+        raise ValueError("what nobody thought of")
+
+    monkeypatch.setattr(lifespan, "FLUSH_SECONDS", 0)
+    monkeypatch.setattr(lifespan, "in_database", fails)
+    flushing = asyncio.create_task(lifespan._flush_availability())
+    await asyncio.wait_for(twice.wait(), 5)
+    flushing.cancel()
+    assert "could not be written down" in caplog.text

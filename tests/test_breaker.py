@@ -20,6 +20,7 @@ from tests.server import LiveServer
 from tests.wired import STAND_IN, Wired, ask, at_rest, oracle
 
 UNAVAILABLE = (503, "upstream_unavailable")
+ROUNDS, TIMES = 2, 26
 
 pytestmark = [pytest.mark.usefixtures("no_pauses"), pytest.mark.parametrize("wired", ["openai"], indirect=True)]
 
@@ -241,7 +242,7 @@ def enterprise(make_user: Callable[..., User], bearer: Callable[[User], dict[str
 
 
 def test_p13_a_hanging_provider_slows_no_other(live: LiveServer, upstream: FakeUpstream, wired: Wired, enterprise: dict[str, str]) -> None:
-    """Twelve requests hang at one provider; the slowest of 40 at another takes less than twice as long as before, or 100 ms."""
+    """Twelve requests hang at one provider; those at another take less than twice as long as before."""
     gate = Gate()
     with httpx.Client(base_url=live.url, timeout=30) as http:
         alone = slowest(http, enterprise)
@@ -254,15 +255,18 @@ def test_p13_a_hanging_provider_slows_no_other(live: LiveServer, upstream: FakeU
         gate.set()
         for thread in hanging:
             thread.join(10)
-    assert beside < max(2 * alone, 0.1)
-    assert len(oracle(live, upstream)) == 92
+    assert beside < 2 * alone
+    assert len(oracle(live, upstream)) == 2 * ROUNDS * TIMES + 12
 
 
 def slowest(http: httpx.Client, headers: dict[str, str]) -> float:
-    """Seconds of the slowest of 40 requests, one after the other."""
-    times = []
-    for _ in range(40):
-        started = time.perf_counter()
-        assert ask(http, STAND_IN, headers=headers).outcome == (200, "")
-        times.append(time.perf_counter() - started)
-    return max(times)
+    """Seconds of the slowest but one of a round of requests, in the best of its rounds: the machine does other things too."""
+    rounds = []
+    for _ in range(ROUNDS):
+        times = []
+        for _ in range(TIMES):
+            started = time.perf_counter()
+            assert ask(http, STAND_IN, headers=headers).outcome == (200, "")
+            times.append(time.perf_counter() - started)
+        rounds.append(sorted(times)[-2])
+    return min(rounds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,17 +11,25 @@ from django.db import connections
 from playwright.sync_api import Browser, Page, expect
 
 from accounts.models import User
-from tests.browser import CHROMIUM, Watched, chromium
+from tests.browser import CHROMIUM, PAIRS, Watched, chromium
 from tests.conftest import PASSWORD
 from tests.server import LiveServer
 
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="needs Debian's chromium")
 
 PUBLIC = ("/", "/models", "/models/ollama/ministral-3:14b", "/prices", "/status", "/pages/privacy", "/nosuch", "/docs",
-          "/accounts/login/", "/accounts/signup/", "/accounts/password/reset/")  # fmt: skip
-OWN = ("/dashboard", "/receipts", "/account/keys", "/account/devices", "/account/settings", "/account/privacy")
+          "/accounts/login/", "/accounts/signup/", "/accounts/password/reset/", "/contracts/cancel", "/contracts/withdraw")  # fmt: skip
+OWN = (
+    "/dashboard",
+    "/receipts",
+    "/account/billing",
+    "/account/billing/welcome",
+    "/account/keys",
+    "/account/devices",
+    "/account/settings",
+    "/account/privacy",
+)
 ACCOUNT = ("/accounts/email/", "/accounts/password/change/", "/accounts/2fa/", "/accounts/sessions/", "/accounts/logout/")
-LOOKS = [(390, "light", "de"), (1440, "light", "en"), (390, "dark", "en"), (1440, "dark", "de")]
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +46,7 @@ def browser() -> Iterator[Browser]:
         yield found
 
 
-@pytest.fixture(params=LOOKS, ids=lambda look: "-".join(map(str, look)))
+@pytest.fixture(params=PAIRS, ids=lambda look: "-".join(map(str, look)))
 def watched(request: pytest.FixtureRequest, live: LiveServer, browser: Browser) -> Iterator[Watched]:
     width, scheme, language = request.param
     context = browser.new_context(
@@ -46,6 +55,17 @@ def watched(request: pytest.FixtureRequest, live: LiveServer, browser: Browser) 
     context.set_default_timeout(10_000)
     yield Watched(context.new_page(), live.url)
     context.close()
+
+
+def test_a_clock_that_is_wrong_does_not_reload_the_dashboard(watched: Watched, make_user: Callable[..., User]) -> None:
+    sign_in(watched, make_user())
+    watched.page.add_init_script("const now = Date.now; Date.now = () => now() + 48 * 3600 * 1000")
+    loads: list[str] = []
+    watched.page.on("load", lambda page: loads.append(page.url))
+    watched.page.goto("/dashboard")
+    expect(watched.page.locator("time[data-countdown]")).to_have_text(re.compile(r"^\d\d:\d\d:\d\d$"))
+    watched.page.wait_for_timeout(1500)
+    assert len(loads) == 1 and not watched.wrong
 
 
 def test_the_public_pages(watched: Watched) -> None:

@@ -212,9 +212,12 @@ def test_an_unverified_address_gives_a_guests_rights_where_mail_is_real(settings
     assert ask(headers).tier.slug == "pro"
     settings.EMAIL_IS_REAL = True
     caller = ask(headers)
-    assert caller.tier.is_guest and caller.subject == f"user:{user.pk}" and not caller.is_guest
+    assert caller.tier.is_guest and caller.user_id == user.pk and not caller.is_guest
+    assert caller.subject == ask({}).subject  # one purse for all who come from there
+    assert caller.owner == caller.share == user.subject != ask({}).owner
     user.trust_email()
-    assert ask(headers).tier.slug == "pro"
+    proven = ask(headers)
+    assert (proven.tier.slug, proven.subject, proven.share) == ("pro", user.subject, "")
 
 
 def test_last_used_is_written_once_a_minute(django_assert_num_queries, monkeypatch):

@@ -85,6 +85,7 @@ def test_the_nginx_site_is_sound(tmp_path: Path) -> None:
     site = tmp_path / "site.conf"
     text = (DEPLOY / "nginx.conf").read_text().replace("/etc/letsencrypt/live/api.example.com", str(tmp_path))
     site.write_text(re.sub(r"listen (\[::\]:)?(80|443)", lambda found: f"listen {found[1] or ''}{free_port()}", text))
+    assert all("so_keepalive=5:3:3" in line for line in text.splitlines() if "listen " in line)  # a dead peer is noticed as behind no proxy
     checked = run("nginx", "-t", "-e", "stderr", "-c", around(site, tmp_path))
     assert checked.returncode == 0 and "warn" not in checked.stderr, checked.stderr
 
@@ -232,24 +233,23 @@ def test_it_says_how_it_is_used_and_which_setting_is_wrong(tmp_path: Path) -> No
     assert wrong.returncode == 1 and wrong.stderr.startswith("backup.sh: Set SECRET_KEY")
 
 
-if settings.DATABASE_URL.startswith("postgres"):  # the round on SQLite has nothing to skip
-
-    def test_it_backs_up_and_restores_postgresql(tmp_path: Path) -> None:
-        url = settings.DATABASE_URL
-        name = f"backup_{os.getpid()}"
-        own = re.sub(r"/[^/]*$", f"/{name}", url)
-        with psycopg.connect(url, autocommit=True) as server:
-            server.execute(f"CREATE DATABASE {name}")
-            try:
-                with psycopg.connect(own, autocommit=True) as database:
-                    database.execute("CREATE TABLE receipt (id bigserial PRIMARY KEY, charged integer CHECK (charged >= 0))")
-                    database.execute("INSERT INTO receipt (charged) SELECT generate_series(0, 999)")
-                file = Path(backup_sh("backup", tmp_path, DATABASE_URL=own))
-                with psycopg.connect(own, autocommit=True) as database:
-                    database.execute("DELETE FROM receipt WHERE id > 10")
-                backup_sh("restore", file, DATABASE_URL=own)
-                with psycopg.connect(own, autocommit=True) as database:
-                    assert database.execute("SELECT count(*), sum(charged) FROM receipt").fetchone() == (1000, 499500)
-                    database.execute("INSERT INTO receipt (charged) VALUES (7)")  # the sequence goes on where it was
-            finally:
-                server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+@pytest.mark.only_on("postgresql")
+def test_it_backs_up_and_restores_postgresql(tmp_path: Path) -> None:
+    url = settings.DATABASE_URL
+    name = f"backup_{os.getpid()}"
+    own = re.sub(r"/[^/]*$", f"/{name}", url)
+    with psycopg.connect(url, autocommit=True) as server:
+        server.execute(f"CREATE DATABASE {name}")
+        try:
+            with psycopg.connect(own, autocommit=True) as database:
+                database.execute("CREATE TABLE receipt (id bigserial PRIMARY KEY, charged integer CHECK (charged >= 0))")
+                database.execute("INSERT INTO receipt (charged) SELECT generate_series(0, 999)")
+            file = Path(backup_sh("backup", tmp_path, DATABASE_URL=own))
+            with psycopg.connect(own, autocommit=True) as database:
+                database.execute("DELETE FROM receipt WHERE id > 10")
+            backup_sh("restore", file, DATABASE_URL=own)
+            with psycopg.connect(own, autocommit=True) as database:
+                assert database.execute("SELECT count(*), sum(charged) FROM receipt").fetchone() == (1000, 499500)
+                database.execute("INSERT INTO receipt (charged) VALUES (7)")  # the sequence goes on where it was
+        finally:
+            server.execute(f"DROP DATABASE {name} WITH (FORCE)")

@@ -282,7 +282,7 @@ def test_a_gate_holds_the_answer_after_so_many_tokens(upstream: FakeUpstream, wi
 
 @WIRES
 @pytest.mark.parametrize("reset", [False, True])
-@pytest.mark.parametrize("fault", ["hang", "silence_before", "silence_after", "slow", "endless", "gate"])
+@pytest.mark.parametrize("fault", ["hang", "silence_before", "silence_after", "only_comments", "stays_open", "slow", "endless", "gate"])
 def test_it_sees_that_the_peer_left(upstream: FakeUpstream, wire: str, fault: str, reset: bool) -> None:
     upstream.always(Answer(gate=Gate(), gate_after=1) if fault == "gate" else Answer(fault=fault))
     with raw_request(upstream, wire) as found:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 
 from accounts.models import User
-from llm import chat
+from billing import slots
+from llm import chat, dispatch
+from llm.catalogue import find
 from llm.models import Provider
+from llm.providers.errors import UpstreamError
 from tests.fakes.upstream import Answer, FakeUpstream, Gate
 from tests.server import LiveServer
 from tests.wired import Reply, Wired, ask, oracle
@@ -100,6 +104,26 @@ def test_a_slot_comes_free_whatever_the_provider_does(
     answer = ask(http, wired.model_id)
     assert (answer.outcome, "X-Queue-Position" in answer.headers) == ((200, ""), False)
     oracle(live, upstream)
+
+
+@pytest.mark.parametrize(("position", "looks"), [(1, (8, 21)), (5, (3, 5)), (1000, (2, 2))])
+def test_who_stands_far_back_asks_seldom(monkeypatch: pytest.MonkeyPatch, wired: Wired, position: int, looks: tuple[int, int]) -> None:
+    """However many wait, they keep the process no busier than the first few do."""
+    asked: list[str] = []
+
+    def stands(name: str, *_args: Any, **_more: Any) -> int:
+        asked.append(name)
+        return position
+
+    monkeypatch.setattr(slots, "enter", stands)
+    route = find(wired.model_id)
+    assert route is not None
+    route = replace(route, provider=replace(route.provider, concurrency=1))
+    waiting = dispatch.Dispatch("r", (route,), 0.0)
+    with pytest.raises(UpstreamError, match="No slot came free in time"):
+        asyncio.run(dispatch._enter_gate(waiting, route, 1.0))
+    assert looks[0] <= len(asked) <= looks[1]
+    assert waiting.queue_position == position
 
 
 def test_no_slot_in_time_is_503(

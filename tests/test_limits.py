@@ -91,11 +91,48 @@ async def test_p28_it_refuses_an_announced_length_without_asking_the_app() -> No
     assert orjson.loads(wire.body)["error"]["code"] == "payload_too_large"
 
 
+@pytest.mark.parametrize(("length", "status"), [("0" * 5000, 200), ("0" * 5000 + "7", 200), ("0" * 5000 + "11", 413), ("9" * 5000, 413)])
+async def test_p28_it_reads_a_length_however_it_is_written(length: str, status: int) -> None:
+    wire = Wire(part(b"1234567", more=False))
+    await BodyLimit(echo_length, 10)(scope(content_length=length), wire.receive, wire.send)
+    assert wire.status == status
+
+
 async def test_p28_it_refuses_a_chunked_body_at_the_byte_past_the_limit() -> None:
     wire = Wire(part(b"12345"), part(b"678901"), part(b"more"), part(b"", more=False))
     await BodyLimit(echo_length, 10)(scope(transfer_encoding="chunked"), wire.receive, wire.send)
     assert wire.status == 413
     assert wire.messages == []  # the rest was read away, so that closing does not reset the answer
+
+
+@pytest.mark.parametrize("pieces", [0, 1])
+async def test_it_refuses_a_body_that_comes_too_slowly(pieces: int) -> None:
+    wire = Wire(*[part(b"12345")] * pieces)
+
+    async def receive() -> Any:
+        return wire.messages.pop(0) if wire.messages else await asyncio.Event().wait()
+
+    await BodyLimit(echo_length, 10, seconds=0.05)(scope(transfer_encoding="chunked"), receive, wire.send)
+    assert (wire.status, wire.headers[b"connection"]) == (408, b"close")
+    assert orjson.loads(wire.body)["error"]["code"] == "request_timeout"
+
+
+async def test_it_waits_for_a_client_that_is_whole_as_long_as_the_app_does() -> None:
+    wire = Wire(part(b"12345", more=False))
+
+    async def receive() -> Any:
+        if wire.messages:
+            return wire.messages.pop(0)
+        await asyncio.sleep(0.1)
+        return {"type": "http.disconnect"}
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        assert (await receive())["body"] == b"12345"
+        assert (await receive())["type"] == "http.disconnect"
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    await BodyLimit(app, 10, seconds=0.05)(scope(), receive, wire.send)
+    assert wire.status == 200
 
 
 async def test_it_says_too_large_in_the_language_that_is_asked_for() -> None:

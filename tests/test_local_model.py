@@ -8,6 +8,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -227,6 +228,25 @@ def test_it_gives_up_on_a_child_that_says_nothing(tmp_path, monkeypatch):
     with pytest.raises(UpstreamError) as caught:
         start(model)
     assert caught.value.code == "connect" and model.pid is None
+
+
+def test_nobody_waits_for_its_start_longer_than_for_an_answer(tmp_path, monkeypatch):
+    mute = tmp_path / "mute.py"
+    mute.write_text("import time; time.sleep(30)")
+    monkeypatch.setattr(local, "CHILD", mute)
+    model, deadline = LocalModel(start_seconds=3), [float("inf")]
+
+    async def wait() -> None:
+        asyncio.get_running_loop().call_later(0.1, deadline.__setitem__, 0, 0.0)  # a server that ends takes the time away
+        async with model.use(lambda: deadline[0]):
+            pytest.fail("it started")
+
+    started = time.monotonic()
+    with pytest.raises(UpstreamError) as caught:
+        asyncio.run(wait())
+    assert caught.value.code == "timeout" and not caught.value.retryable
+    assert time.monotonic() - started < 1
+    assert model._users == 0
 
 
 def test_it_reports_why_the_library_refused(tmp_path, monkeypatch):

@@ -210,7 +210,7 @@ def test_logout_everywhere_ends_them_all():
     assert session.get("/v1/auth/me").status_code == 200
     assert one.post("/v1/auth/logout", {"everywhere": True}, format="json").status_code == 200
     assert one.get("/v1/auth/me").status_code == other.get("/v1/auth/me").status_code == 401
-    assert error_of(session.get("/v1/auth/me")) == (401, "authentication_required")
+    assert error_of(session.get("/v1/auth/me")) == (401, "invalid_token")
     assert bobs.get("/v1/auth/me").status_code == 200
 
 

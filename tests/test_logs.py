@@ -6,7 +6,11 @@ import logging
 from typing import Any
 
 import pytest
+from django.test import Client
 
+from accounts.keys import new_key
+from tests import canaries
+from tests.canaries import PASSWORD, PROMPT
 from triforce import logs
 from triforce.logs import RedactSecrets, redact
 
@@ -76,3 +80,21 @@ def test_it_keeps_a_message_whose_arguments_do_not_fit() -> None:
 
 def test_every_handler_of_ours_has_the_filter(settings: Any) -> None:
     assert all("redact" in handler["filters"] for handler in settings.LOGGING["handlers"].values())
+
+
+@pytest.mark.parametrize("secret", [PASSWORD, PROMPT, "sk-test-openai", new_key()])
+def test_p30_the_ear_at_the_logs_hears(secret: str) -> None:
+    """What it hears in any other test fails that test."""
+    logging.getLogger("llm.chat").error("it was %s", secret)
+    canaries.hear("an answer", f'{{"detail": "{secret}"}}')
+    heard, canaries.heard[:] = canaries.heard.copy(), []
+    assert any("an answer" in line for line in heard)
+    assert any("the log of llm.chat" in line for line in heard) == (secret in (PASSWORD, PROMPT))  # keys are blacked out
+
+
+@pytest.mark.django_db
+def test_p30_the_ear_at_the_answers_hears(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("accounts.errors.AuthenticationRequired.default_detail", f"Not with {PASSWORD}.")
+    assert client.get("/v1/auth/me").status_code == 401
+    heard, canaries.heard[:] = canaries.heard.copy(), []
+    assert len(heard) == 1 and "the answer 401 of /v1/auth/me" in heard[0]

@@ -1,6 +1,9 @@
 """Lists of models over the transport: pages followed, doubles dropped, an end in any case."""
 
+import pytest
+
 from llm.providers import anthropic, openai
+from llm.providers.errors import UpstreamError
 from llm.providers.listings import MOST_PAGES, list_models
 
 
@@ -43,6 +46,16 @@ async def test_it_asks_where_and_how_the_quirks_say():
     assert url == "https://host/v1beta/models?pageSize=1000"
     assert headers["x-goog-api-key"] == "k" and "Authorization" not in headers
     assert more == {"allow_private": True}
+
+
+@pytest.mark.parametrize(
+    "path", ["https://evil.example/models", "///evil.example/models", "http://host/models", "https://host:8443/models"]
+)
+async def test_it_takes_the_key_to_no_other_origin(path):
+    pages = Pages({"data": []})
+    with pytest.raises(UpstreamError):
+        await list_models(pages, openai.WIRE, "https://host/v1", "k", {"models_path": path})
+    assert pages.asked == []
 
 
 async def test_it_asks_below_the_base_url():

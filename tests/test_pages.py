@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 
 import pytest
 from django.test import Client
 
-from billing.models import Tier
+from billing.models import Price, Tier
 from llm.models import LanguageModel, Provider, Status
 from triforce.models import Text
 
@@ -70,6 +71,19 @@ def test_prices_are_the_tiers(client: Client) -> None:
     assert "59.99 €" in page
 
 
+def test_tiers_are_named_in_the_page_s_language_and_in_the_api_as_ever(client: Client) -> None:
+    page, german = shown(client, "/prices"), shown(Client(headers={"accept-language": "de"}), "/prices")
+    assert all(f">{name}<" in page for name in ("Guest", "Registered", "Pro", "Unlimited"))
+    assert all(words in page and words not in german for words in ("20 Ollama cloud models", "All features"))
+    assert "Registriert" in german and "Registriert" not in page
+    assert [tier["name"] for tier in client.get("/v1/tiers").json()] == ["Gast", "Registriert", "Pro", "Unlimited"]
+    tier = Tier.objects.get(slug="guest")
+    tier.name_en, tier.features_en = "", []
+    tier.save()
+    page = shown(client, "/prices")
+    assert "Gast" in page and "20 Ollama Cloud-Modelle" in page
+
+
 def test_the_catalogue_is_searched_and_narrowed(client: Client) -> None:
     everything = shown(client, "/models")
     assert "20 of 20 models." in everything
@@ -79,6 +93,15 @@ def test_the_catalogue_is_searched_and_narrowed(client: Client) -> None:
     assert "kimi" not in shown(client, "/models?capability=vision&q=qwen")
     assert "0 of 20 models." in shown(client, "/models?q=nosuchmodel")
     assert "20 of 20 models." in shown(client, "/models?provider=nobody&order=backwards&page=99&tier=king")
+
+
+def test_the_catalogue_says_what_a_model_costs_and_counts_as_its_reader_does(client: Client) -> None:
+    price = Price.objects.create(model_id="ollama/kimi-k2:1t-cloud", input=Decimal("0.5"), output=Decimal("2.5"), source="test")
+    assert "List price" not in shown(client, "/models?q=kimi")
+    assert LanguageModel.objects.filter(model_id__contains="kimi").update(price=price)
+    page = shown(client, "/models?q=kimi")
+    assert "List price: 0.500 $ in, 2.500 $ out, a million tokens" in page and "≥ 32,000" in page
+    assert "≥ 32.000" in shown(Client(headers={"accept-language": "de"}), "/models")
 
 
 def test_the_catalogue_is_ordered(client: Client) -> None:

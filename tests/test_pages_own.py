@@ -7,18 +7,21 @@ import io
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.test import Client
 from django.utils import timezone
 
+from accounts.address import guest_subject
 from accounts.devices import add_device
 from accounts.keys import create_key, digest_of, live_keys
 from accounts.models import ApiKey, User
 from billing import clock
 from billing.charges import Outcome
-from billing.models import UsageDay, UsageEvent
+from billing.models import Price, UsageDay, UsageEvent
+from billing.visitors import CARRIED_OVER
 from llm.pages_usage import RULES
 from tests.conftest import PASSWORD
 
@@ -82,6 +85,17 @@ def test_the_dashboard_shows_what_is_left_and_what_was_used(client: Client, alic
     assert "ollama/served" in page
 
 
+def test_the_days_are_drawn_of_one_model_too(client: Client, alice: User, make_user: Callable[..., User]) -> None:
+    today = clock.now().date()
+    UsageDay.objects.create(subject=alice.subject, usage_class="cloud", day=today, used=100)
+    receipt(alice, 1, charged=30), receipt(alice, 2, charged=12), receipt(alice, 3, charged=58, served_model="ollama/other")
+    receipt(make_user(email="bob@example.org"), 4, charged=7)
+    receipt(alice, 5, charged=9, day=today - timedelta(days=30))
+    drawn = {model: client.get("/dashboard", {"model": model}).context for model in ("", "ollama/served", "ollama/nosuch\x00")}
+    assert [(page["model"], page["total"]) for page in drawn.values()] == [("", 100), ("ollama/served", 42), ("", 100)]
+    assert 'href="?model=ollama%2Fserved"' in client.get("/dashboard").content.decode()
+
+
 def test_receipts_are_found_paged_and_exported(client: Client, alice: User, make_user: Callable[..., User]) -> None:
     for number in range(60):
         receipt(alice, number, served_model="ollama/kimi" if number == 7 else "ollama/served")
@@ -108,12 +122,43 @@ def test_an_exported_cell_is_no_formula(client: Client, alice: User) -> None:
     assert rows[0]["requested_model"] == "'=HYPERLINK(1)"
 
 
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_an_export_counts_what_was_asked_as_a_guest_once(client: Client, alice: User, form: str) -> None:
+    receipt(alice, 1, subject="guest:here")
+    receipt(alice, 2, rule=CARRIED_OVER, served_model="")
+    exported = client.get(f"/receipts?format={form}").content.decode()
+    assert "req_1" in exported and "req_2" not in exported
+    assert "req_2" in client.get("/receipts").content.decode()
+
+
+def test_the_dashboard_of_an_unproven_account_shows_the_guests_day(client: Client, alice: User, settings: Any) -> None:
+    settings.EMAIL_IS_REAL = True
+    UsageDay.objects.create(subject=guest_subject("127.0.0.1"), usage_class="cloud", day=clock.now().date(), used=30_000)
+    assert "30,000 used" in text(client.get("/dashboard"))
+
+
 @pytest.mark.parametrize("rule", Outcome)
 def test_a_receipt_says_why_it_cost_what_it_cost(client: Client, alice: User, rule: Outcome) -> None:
     receipt(alice, 1, rule=rule)
     page = text(client.get("/receipts/req_1"))
     assert str(RULES[rule]) in page.replace("&#x27;", "'")
     assert "ollama/asked unavailable 503 12" in page
+
+
+def test_a_receipt_is_in_words(client: Client, alice: User) -> None:
+    key, _plain = create_key(alice, name="laptop")
+    price = Price.objects.create(model_id="ollama/served", input=Decimal("0.25"), output=3, source="test")
+    attempts = [
+        {"model": "ollama/asked", "provider": "ollama", "status": 0, "ms": 1, "outcome": "breaker_open"},
+        {"model": "ollama/served", "provider": "ollama", "status": 200, "ms": 9, "outcome": "incomplete"},
+    ]
+    fields = {"key_id": key.pk, "price_version": price.pk, "attempts": attempts, "error_code": "upstream_unavailable", "state": "failed"}
+    receipt(alice, 1, **fields)
+    page = text(client.get("/receipts/req_1"))
+    assert "API, API key “laptop”" in page and f"version {price.pk} of" in page and "0.250 $ in, 3 $ out, a million tokens" in page
+    assert "not asked: it has just failed too often" in page and "broke off" in page and "(nobody could answer)" in page
+    key.delete()
+    assert "an API key that is gone" in text(client.get("/receipts/req_1"))
 
 
 def test_another_accounts_things_are_not_there(client: Client, make_user: Callable[..., User]) -> None:

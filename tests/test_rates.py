@@ -77,3 +77,42 @@ def test_p16_it_counts_in_the_process_while_redis_is_away(settings, monkeypatch:
     shared._scripts.clear()
     assert [rates.hit("test:f", 2).allowed for _ in range(3)] == [True, True, False]
     shared._scripts.clear()
+
+
+@pytest.fixture
+def few(settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This process keeps count of ten keys, twenty at the most."""
+    settings.REDIS_URL = ""
+    monkeypatch.setattr(rates, "MANY", 10)
+    monkeypatch.setattr(rates, "MOST", 20)
+    monkeypatch.setattr(rates, "_looked", 0.0)
+
+
+def test_a_scan_of_addresses_fills_no_memory(few: None) -> None:
+    rates.hit("test:early", 5)
+    for number in range(100):
+        rates.hit(f"test:{number}", 5)
+        rates.hit("test:busy", 1000)
+    assert len(rates._windows) == 20
+    assert rates.hit("test:busy", 1000).remaining == 1000 - 101  # whoever is seen is not forgotten
+    assert rates.hit("test:early", 5).remaining == 4
+
+
+def test_what_no_window_counts_any_more_is_dropped_by_its_own_window(few: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(8):
+        rates.hit(f"test:minute:{number}", 5, 60)
+        rates.hit(f"test:hour:{number}", 5, 3600)
+    later(monkeypatch, 61)
+    rates.hit("test:now", 5)
+    assert set(rates._windows) == {"test:now", *(f"test:hour:{number}" for number in range(8))}
+
+
+def test_it_looks_for_what_to_drop_now_and_then(few: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(12):
+        rates.hit(f"test:{number}", 5, 1)
+    later(monkeypatch, 2)
+    rates.hit("test:a", 5)
+    assert len(rates._windows) == 13  # it has looked just before
+    later(monkeypatch, rates.LOOK_SECONDS)
+    rates.hit("test:b", 5)
+    assert set(rates._windows) == {"test:a", "test:b"}

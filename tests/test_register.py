@@ -156,3 +156,9 @@ def test_the_page_shares_the_limit():
         register(client, f"n{number}@example.org")
     page = client.post("/accounts/signup/", {"email": "x@example.org", "password1": PASSWORD})
     assert page.status_code == 429 and not User.objects.filter(email="x@example.org").exists()
+
+
+@pytest.mark.parametrize(("back", "query"), [("/chat/1", "?next=%2Fchat%2F1"), ("https://evil.example/", "")])
+def test_the_page_leads_back_to_where_somebody_came_from(back, query):
+    page = browser().post("/accounts/signup/", {"email": "x@example.org", "password1": PASSWORD, "next": back})
+    assert page.url == "/accounts/login/" + query

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from django.core.management.base import CommandError
 
+from tests import canaries
 from triforce import serve
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -55,7 +56,8 @@ class Running:
         return self.wait()
 
     def wait(self) -> int:
-        _, self.errors = self.process.communicate(timeout=50)
+        said, self.errors = self.process.communicate(timeout=50)
+        canaries.hear("what a server said", said + self.errors)
         return self.process.returncode
 
     def __exit__(self, *_: object) -> None:
@@ -83,7 +85,7 @@ def manage(tmp_path: Path, *arguments: str, **environment: str) -> subprocess.Co
 
 def test_it_prepares_serves_and_ends_with_zero(tmp_path: Path) -> None:
     command = [sys.executable, "manage.py", "serve", "--port", "0", "--prepare"]
-    with Running(command, VAR_DIR=str(tmp_path), DEBUG="on") as server:
+    with Running(command, VAR_DIR=str(tmp_path), DEBUG="on", STRIPE_SIMULATOR="off") as server:
         answer = server.ask("GET", "/health")
         assert (answer.status, answer.read()) == (200, b'{"ok": true, "status": "ok"}')
         assert answer.headers["X-Request-ID"].startswith("req_") and "Server" not in answer.headers

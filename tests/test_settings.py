@@ -14,6 +14,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 KEY = "k" * 60
 EXAMPLE = (ROOT / ".env.example").read_text()
+STRIPE, LIVE = (f"sk_{mode}_{'aB3' * 10}" for mode in ("test", "live"))
+SIGNING = "whsec_0123456789abcdefghijklmnopqrstuv"
 POSTGRES = "postgresql://nobody@127.0.0.1:1/nothing"
 
 
@@ -48,7 +50,7 @@ def test_it_explains_every_value() -> None:
     assert [line for before, line in itertools.pairwise(lines) if re.match("[A-Z]", line) and not before.startswith("#")] == []
 
 
-@pytest.mark.parametrize("name", ["SECRET_KEY", "OPENAI_API_KEY", "REDIS_URL", "STRIPE_SECRET_KEY"])
+@pytest.mark.parametrize("name", ["SECRET_KEY", "OPENAI_API_KEY", "REDIS_URL", "STRIPE_WEBHOOK_SECRET"])
 def test_it_takes_a_secret_from_a_file(name: str, tmp_path: Path) -> None:
     secret = "redis://127.0.0.1:6379/9" if name == "REDIS_URL" else "s" * 60
     path = tmp_path / "secret"
@@ -77,12 +79,31 @@ def test_it_makes_one_key_in_development_and_keeps_it_to_itself(tmp_path: Path) 
         ({"SECRET_KEY": KEY, "REDIS_URL": "localhost"}, "REDIS_URL must start with redis:// or rediss://."),
         ({"SECRET_KEY": KEY, "TRUSTED_PROXY_COUNT": "many"}, "TRUSTED_PROXY_COUNT must be a whole number, not 'many'."),
         ({"SECRET_KEY": KEY, "TRUSTED_PROXY_COUNT": "9"}, "TRUSTED_PROXY_COUNT must be from 0 to 5, not 9."),
+        ({"SECRET_KEY": KEY, "GITHUB_CLIENT_ID": "x"}, "Signing in with github needs its client id, its secret"),
+        ({"SECRET_KEY": KEY, "OIDC_ISSUER": "https://id.example"}, "Signing in with openid_connect needs"),
+        ({"SECRET_KEY": KEY, "OIDC_ISSUER": "id", "OIDC_CLIENT_ID": "x", "OIDC_CLIENT_SECRET": "y"}, "OIDC_ISSUER must start with http"),
         ({"SECRET_KEY": KEY, "LOCAL_MODEL": "on"}, "LOCAL_MODEL must be one of auto, off, not 'on'."),
         ({"SECRET_KEY": KEY, "OPENAI_BASE_URL": "api.openai.com"}, "OPENAI_BASE_URL must start with http:// or https://."),
         ({"SECRET_KEY": KEY, "TRUSTED_PROXY_SECRET": "x" * 32}, "Trusted-proxy mode needs both"),
         (
             {"SECRET_KEY": KEY, "TRUSTED_PROXY_SECRET": "x", "TRUSTED_PROXY_CIDRS": "10.0.0.0/8"},
             "TRUSTED_PROXY_SECRET must have 32 bytes or more.",
+        ),
+        ({"SECRET_KEY": KEY, "STRIPE_SECRET_KEY": "sk_test_123"}, "STRIPE_SECRET_KEY must be the secret key"),
+        ({"SECRET_KEY": KEY, "STRIPE_SECRET_KEY": STRIPE}, "Set STRIPE_WEBHOOK_SECRET (whsec_…)"),
+        ({"SECRET_KEY": KEY, "STRIPE_SECRET_KEY": STRIPE, "STRIPE_WEBHOOK_SECRET": "  "}, "Set STRIPE_WEBHOOK_SECRET (whsec_…)"),
+        ({"SECRET_KEY": KEY, "STRIPE_SECRET_KEY": STRIPE, "STRIPE_WEBHOOK_SECRET": "whsec_…"}, "STRIPE_WEBHOOK_SECRET is an example"),
+        (
+            {"SECRET_KEY": KEY, "STRIPE_SECRET_KEY": STRIPE, "STRIPE_WEBHOOK_SECRET": f"whsec_{'x' * 32}"},
+            "STRIPE_WEBHOOK_SECRET is an example",
+        ),
+        (
+            {"DEBUG": "on", "STRIPE_SECRET_KEY": LIVE, "STRIPE_WEBHOOK_SECRET": SIGNING},
+            "STRIPE_SECRET_KEY is a live key, which DEBUG refuses",
+        ),
+        (
+            {"SECRET_KEY": KEY, "STRIPE_SECRET_KEY": LIVE, "STRIPE_WEBHOOK_SECRET": SIGNING, "STRIPE_API_HOST": "http://127.0.0.1:9001"},
+            "STRIPE_API_HOST is for tests",
         ),
         ({"SECRET_KEY": KEY, "EMAIL_URL": "nonsense://x"}, "EMAIL_URL is not a mail address"),
     ],
@@ -92,6 +113,15 @@ def test_it_stops_with_one_sentence(environment: dict[str, str], sentence: str, 
     assert done.returncode == 1
     assert done.stderr.startswith(f"triforce: {sentence}") and done.stderr.count("\n") == 1, done.stderr
     assert environment.get("TRUSTED_PROXY_SECRET", "none such") not in done.stderr
+    assert environment.get("STRIPE_SECRET_KEY", "none such") not in done.stderr
+
+
+def test_p33_it_sells_with_a_key_and_its_secret(tmp_path: Path) -> None:
+    money = {"SECRET_KEY": KEY, "STRIPE_SECRET_KEY": LIVE, "STRIPE_WEBHOOK_SECRET": SIGNING}
+    assert value("settings.STRIPE_LIVE_MODE, settings.FORM_TARGETS[1:]", tmp_path, **money) == (
+        "True ['https://checkout.stripe.com', 'https://billing.stripe.com']"
+    )
+    assert value("settings.FORM_TARGETS[1:]", tmp_path, SECRET_KEY=KEY) == "[]"
 
 
 def test_p37_it_passes_the_deployment_check_in_production(tmp_path: Path) -> None:

@@ -10,8 +10,14 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.contrib import admin
+from django.contrib.admin.utils import flatten_fieldsets
+from django.test import RequestFactory
 from django.utils import translation
+from django.utils.functional import Promise
 from django.utils.translation.template import templatize
+
+from accounts.models import User
 
 ROOT = Path(settings.BASE_DIR)
 FOLDER = ROOT / "locale/de/LC_MESSAGES"
@@ -107,6 +113,18 @@ def test_the_compiled_file_is_current(domain: str) -> None:
 def test_it_says_du(domain: str) -> None:
     formal = re.compile(r"\b(Sie|Ihr|Ihre[nmrs]?|Ihnen)\b")
     assert not [text for _, translations, _ in entries(domain)[1:] for text in translations if formal.search(text)]
+
+
+@pytest.mark.parametrize("page", admin.site._registry.values(), ids=lambda page: page.model._meta.label)
+def test_the_administration_has_a_name_for_every_column(page: admin.ModelAdmin) -> None:
+    """Django makes one of the column's own, which nobody translates."""
+    request = RequestFactory().get("/admin/")
+    request.user = User(pk=1, is_staff=True, is_superuser=True)
+    shown = {*page.get_list_display(request), *flatten_fieldsets(page.get_fieldsets(request, page.model()))}
+    fields = {field.name: field._verbose_name for field in page.model._meta.get_fields() if hasattr(field, "_verbose_name")}
+    assert [name for name in shown if name in fields and not isinstance(fields[name], Promise)] == []
+    if page.model.__module__.partition(".")[0] in ("accounts", "billing", "llm", "triforce"):
+        assert isinstance(page.model._meta.verbose_name, Promise) and isinstance(page.model._meta.verbose_name_plural, Promise)
 
 
 def test_a_sentence_is_german() -> None:

@@ -12,6 +12,7 @@ import httpx
 
 from billing.models import UsageDay, UsageEvent
 from llm import chat
+from tests.canaries import PROMPT
 from tests.fakes.upstream import FakeUpstream
 from tests.server import LiveServer
 
@@ -49,7 +50,7 @@ class Reply:
 def ask(http: httpx.Client, model: str, **fields: Any) -> Reply:
     """POST /v1/client/chat, plain or with stream=True."""
     headers = fields.pop("headers", None)
-    body = {"message": "Hi", "system_prompt": "x", "model": model, "substitution": "strict", **fields}
+    body = {"message": PROMPT, "system_prompt": "x", "model": model, "substitution": "strict", **fields}
     return reply_of(http.post("/v1/client/chat", json=body, headers=headers))
 
 

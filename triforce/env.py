@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import string
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
@@ -71,6 +72,18 @@ def integer(name: str, default: int, *, low: int, high: int) -> int:
     return number
 
 
+def number(name: str, default: float, *, low: float, high: float) -> float:
+    """A number from `low` to `high`."""
+    value = text(name)
+    try:
+        found = float(value) if value else default
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} must be a number, not {value!r}.") from None
+    if not low <= found <= high:
+        raise ImproperlyConfigured(f"{name} must be from {low} to {high}, not {value}.")
+    return found
+
+
 def choice(name: str, default: str, *choices: str) -> str:
     value = text(name, default).casefold()
     if value not in choices:
@@ -83,14 +96,15 @@ def words(name: str, default: str = "") -> list[str]:
     return [word.strip() for word in text(name, default).split(",") if word.strip()]
 
 
-def generated_secret(path: Path) -> str:
-    """A secret made once and kept in a file only we can read, so that tokens survive a restart."""
+def generated_secret(path: Path, prefix: str = "") -> str:
+    """A secret made once and kept in a file only we can read, so that tokens survive a restart. With a prefix: letters and digits alone."""
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         return path.read_text().strip()
     with os.fdopen(handle, "w") as file:
-        value = secrets.token_urlsafe(48)
+        plain = "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(48))
+        value = prefix + plain if prefix else secrets.token_urlsafe(48)
         file.write(value)
     return value

@@ -43,6 +43,14 @@ class NotAcceptable(ApiError):
     default_detail = _("The answer cannot be given in the form that Accept asks for.")
 
 
+class RequestTimeout(ApiError):
+    """408: its body comes too slowly."""
+
+    status_code = 408
+    default_code = "request_timeout"
+    default_detail = _("The request came too slowly.")
+
+
 class PayloadTooLarge(ApiError):
     """413"""
 

@@ -18,6 +18,7 @@ SUMMARY = {
     "changed": "2026-01-31T12:00:02Z",
     "running": False,
     "shared": True,
+    "restorable_until": None,
 }
 TURN: dict[str, Any] = {
     "id": TURN_ID,

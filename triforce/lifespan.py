@@ -60,7 +60,10 @@ async def stop() -> None:
 async def _flush_availability() -> None:
     while True:
         await asyncio.sleep(FLUSH_SECONDS)
-        await _unless_away(in_database(availability.flush))
+        try:
+            await _unless_away(in_database(availability.flush))
+        except Exception:  # without this loop nothing would be known of any model until the next start
+            log.exception("What was learnt of the models could not be written down.")
 
 
 async def _end_streams() -> None:

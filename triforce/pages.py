@@ -20,7 +20,9 @@ from django.views.i18n import set_language
 from markdown_it import MarkdownIt
 
 from accounts.language import remember
+from billing import offers
 from llm.persona import saying
+from triforce import announcements
 from triforce.models import Text
 
 THEMES = ("auto", "light", "dark")
@@ -30,9 +32,17 @@ _markdown = MarkdownIt("commonmark", {"html": False}).enable("table")  # HTML in
 
 
 def portal(request: HttpRequest) -> dict[str, object]:
-    """For every template: the chosen look, and the texts that the footer leads to."""
+    """For every template: the chosen look, the footer's texts, announcements, who looks as another, and what is offered here."""
     theme = request.COOKIES.get(THEME_COOKIE, "")
-    return {"theme": theme if theme in THEMES else "auto", "texts": SimpleLazyObject(texts)}
+    return {
+        "theme": theme if theme in THEMES else "auto",
+        "texts": SimpleLazyObject(texts),
+        "announcements": SimpleLazyObject(lambda: announcements.shown_to(request)),
+        "impersonation": getattr(request, "impersonation", None),
+        "signs_in_elsewhere": bool(settings.SOCIALACCOUNT_PROVIDERS),
+        "is_selling": bool(settings.STRIPE_SECRET_KEY),
+        "may_end_contracts": SimpleLazyObject(offers.may_end_contracts),
+    }
 
 
 def texts() -> list[Text]:

@@ -16,10 +16,12 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.models import normalise_email
 from billing import clock, rates
+from billing.errors import PaymentUnavailable
 from triforce.privacy.deletion import delete_account, holdings, obstacle
 from triforce.privacy.export import export
 
 EXPORTS, EXPORT_SECONDS = 5, 3600
+LOOKS = 20  # of the staff at the account, the newest
 
 
 @never_cache
@@ -32,6 +34,7 @@ def privacy(request: HttpRequest) -> HttpResponse:
         "holdings": [line for line in holdings(user) if line.count],
         "obstacle": obstacle(user),
         "is_shown": did_recently_reauthenticate(request),
+        "looks": user.impersonations.all()[:LOOKS],
     }
     return render(request, "pages/privacy.html", context)
 
@@ -65,7 +68,11 @@ def forget(request: HttpRequest) -> HttpResponse:
     if why := obstacle(user):
         messages.error(request, why)
         return redirect("privacy")
-    report = delete_account(user)
+    try:
+        report = delete_account(user)
+    except PaymentUnavailable as error:
+        messages.error(request, str(error))
+        return redirect("privacy")
     logout(request)
     return render(request, "pages/deleted.html", {"report": report})
 

@@ -20,9 +20,11 @@ from types import FrameType
 import uvicorn
 from django.conf import settings
 from django.core.management.base import CommandError
+from django.db import connections
 
 from llm.providers import local
 from triforce import drain
+from triforce.http import BoundedProtocol
 
 APPLICATION = "triforce.asgi:application"
 BACKLOG = 2048
@@ -69,7 +71,7 @@ def configuration() -> uvicorn.Config:
     return uvicorn.Config(
         APPLICATION,
         loop="uvloop",
-        http="httptools",
+        http=BoundedProtocol,
         ws="websockets-sansio",
         ws_max_size=WEBSOCKET_FRAME_BYTES,
         ws_per_message_deflate=False,  # its windows would cost every idle socket 64 kB
@@ -159,6 +161,7 @@ class Supervisor:
         self.stopping.set()
 
     def _start(self) -> BaseProcess:
+        _leave_databases()
         worker = self.fork.Process(target=_work, args=(self.listener, os.getpid()), name="triforce worker")
         signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)  # until the child has its own handlers
         worker.start()
@@ -187,6 +190,14 @@ class Supervisor:
                 worker.kill()
 
 
+def _leave_databases() -> None:
+    """Close what the start's checks opened: over a fork workers would share one connection, and a pool whose threads are gone."""
+    for one in connections.all(initialized_only=True):
+        one.close()
+        if close_pool := getattr(one, "close_pool", None):  # PostgreSQL's alone
+            close_pool()
+
+
 def _work(listener: socket.socket, parent: int) -> None:
     for sig in STOP_SIGNALS:
         signal.signal(sig, signal.SIG_DFL)
@@ -207,6 +218,8 @@ def banner(listener: socket.socket, workers: int) -> None:
     say(f"TriForce {settings.VERSION} listens on {address(listener)}{many}")
     if settings.LOCAL_MODEL != "off":
         say(local.DESCRIPTION if local.weights_path() else "The built-in local model is off: requirements-local.txt is not installed.")
+    if settings.SIMULATED:
+        say(f"Payments are simulated, no real money moves: {settings.STRIPE_API_HOST}/simulator")
 
 
 def serve(host: str, port: int, workers: int) -> int:

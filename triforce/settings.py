@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from csp import constants as csp
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
-from triforce import env
+from triforce import env, money
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env.load_dotenv(BASE_DIR / ".env")
@@ -40,12 +41,13 @@ HTTPS = PUBLIC_URL.startswith("https://")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXY_COUNT else None
 SECURE_SSL_REDIRECT = False  # the proxy's work: a redirect would drop an API client's body
-SILENCED_SYSTEM_CHECKS = ["security.W008"]  # asks for the redirect
+SILENCED_SYSTEM_CHECKS = ["security.W008", "djstripe.W002"]  # asks for the redirect; that there is a STRIPE_API_HOST at all
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 CSRF_FAILURE_VIEW = "triforce.views.csrf_failure"
+FORM_TARGETS = [csp.SELF]  # and where a form of ours may lead by a redirect, like a sign-in elsewhere
 CONTENT_SECURITY_POLICY = {  # nothing from elsewhere, nothing inline, on every page
     "DIRECTIVES": {
         "default-src": [csp.NONE],
@@ -56,7 +58,7 @@ CONTENT_SECURITY_POLICY = {  # nothing from elsewhere, nothing inline, on every 
         "connect-src": [csp.SELF],
         "manifest-src": [csp.SELF],
         "worker-src": [csp.SELF],
-        "form-action": [csp.SELF],
+        "form-action": FORM_TARGETS,
         "frame-ancestors": [csp.NONE],
         "base-uri": [csp.NONE],
     }
@@ -64,9 +66,9 @@ CONTENT_SECURITY_POLICY = {  # nothing from elsewhere, nothing inline, on every 
 
 # -- what it is made of -----------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
-    "daphne",
+    *(["daphne"] if "runserver" in sys.argv else []),  # it makes runserver speak ASGI, and costs every other process 40 MB
     "triforce",
-    "django.contrib.admin",
+    "triforce.apps.AdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.humanize",
@@ -83,6 +85,8 @@ INSTALLED_APPS = [
     "allauth.account",
     "allauth.mfa",
     "allauth.usersessions",
+    "allauth.socialaccount",
+    "djstripe",
     "billing",
     "accounts",
     "llm",
@@ -100,6 +104,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "allauth.usersessions.middleware.UserSessionsMiddleware",
+    "triforce.impersonation.ImpersonationMiddleware",
     "triforce.middleware.ApiMiddleware",
 ]
 ROOT_URLCONF = "triforce.urls"
@@ -145,14 +150,22 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;",
     }
 else:
+    from billing import patience, postgres
+
     DB_THREADS = env.integer("DB_THREADS", 4, low=1, high=64)
     DATABASES["default"].setdefault("OPTIONS", {}).update(
         # timeout: how long a request waits for a connection before it is told 503; reconnect_timeout: the pool doubles its pauses for
         # so long before it starts anew, and the default's five minutes made it miss a database that was back for 18 s
-        pool={"min_size": 1, "max_size": DB_THREADS + 12, "timeout": 3, "reconnect_timeout": 1},
+        pool={"min_size": 1, "max_size": DB_THREADS + 12, "timeout": 3, "reconnect_timeout": 1, "connection_class": postgres.Connection},
         server_side_binding=True,  # with prepare_threshold: plans are made once a connection
         prepare_threshold=1,
         connect_timeout=3,
+        # a machine that is gone is noticed within 14 s, whether we wait for its words or it for ours
+        keepalives_idle=5,
+        keepalives_interval=3,
+        keepalives_count=3,
+        tcp_user_timeout=10_000,
+        options=f"-c statement_timeout={patience.STATEMENT_SECONDS}s",
     )
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 
@@ -228,6 +241,34 @@ MFA_TOTP_ISSUER = "TriForce"
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = DEBUG
 USERSESSIONS_TRACK_ACTIVITY = True
 
+# -- signing in with an account elsewhere: there where its client is set -----------------------------------------------
+SOCIALACCOUNT_ADAPTER = "accounts.social.SocialAccountAdapter"
+SOCIALACCOUNT_FORMS = {"signup": "accounts.forms.SocialSignupForm"}
+SOCIALACCOUNT_EMAIL_AUTHENTICATION = SOCIALACCOUNT_EMAIL_AUTHENTICATION_AUTO_CONNECT = True  # an address that the other side verified
+SOCIALACCOUNT_PROVIDERS: dict[str, dict[str, Any]] = {}
+OIDC_ISSUER = env.text("OIDC_ISSUER").rstrip("/")
+OIDC_NAME = env.text("OIDC_NAME", "OpenID Connect")
+_elsewhere = {  # what it is called here: its client, the secret, where a form leads
+    "google": (env.text("GOOGLE_CLIENT_ID"), env.secret("GOOGLE_CLIENT_SECRET"), "https://accounts.google.com"),
+    "github": (env.text("GITHUB_CLIENT_ID"), env.secret("GITHUB_CLIENT_SECRET"), "https://github.com"),
+    "openid_connect": (env.text("OIDC_CLIENT_ID"), env.secret("OIDC_CLIENT_SECRET"), OIDC_ISSUER),
+}
+for _name, (_client, _secret, _origin) in _elsewhere.items():
+    if not (_client or _secret or _origin == OIDC_ISSUER != ""):
+        continue
+    if not (_client and _secret and _origin):
+        raise ImproperlyConfigured(f"Signing in with {_name} needs its client id, its secret and, for OIDC, OIDC_ISSUER: set all or none.")
+    if not _origin.startswith(("http://", "https://")):
+        raise ImproperlyConfigured("OIDC_ISSUER must start with http:// or https://.")
+    SOCIALACCOUNT_PROVIDERS[_name] = {"APPS": [{"client_id": _client, "secret": _secret}], "OAUTH_PKCE_ENABLED": True}
+    INSTALLED_APPS.append(f"allauth.socialaccount.providers.{_name}")
+    FORM_TARGETS.append("/".join(_origin.split("/")[:3]))
+if "google" in SOCIALACCOUNT_PROVIDERS:
+    SOCIALACCOUNT_PROVIDERS["google"]["SCOPE"] = ["profile", "email"]
+if "openid_connect" in SOCIALACCOUNT_PROVIDERS:
+    _oidc = {"provider_id": "oidc", "name": OIDC_NAME, "settings": {"server_url": OIDC_ISSUER}}
+    SOCIALACCOUNT_PROVIDERS["openid_connect"]["APPS"][0].update(_oidc)
+
 # -- languages --------------------------------------------------------------------------------------------------------
 LANGUAGE_CODE = "de"
 LANGUAGES = [("de", _("German")), ("en", _("English"))]
@@ -250,10 +291,31 @@ for _name, _url in PROVIDER_URLS.items():
 AVAILABILITY_SECONDS = env.integer("AVAILABILITY_SECONDS", 60, low=5, high=3600)  # how often the background check looks
 IDEMPOTENCY_HOURS = env.integer("IDEMPOTENCY_HOURS", 24, low=1, high=168)
 
-# -- money (the subscriptions read these) -----------------------------------------------------------------------------
+# -- money: nothing is sold without a key -----------------------------------------------------------------------------
 STRIPE_SECRET_KEY = env.secret("STRIPE_SECRET_KEY")
 STRIPE_WEBHOOK_SECRET = env.secret("STRIPE_WEBHOOK_SECRET")
-STRIPE_API_HOST = env.text("STRIPE_API_HOST")
+STRIPE_API_HOST = env.text("STRIPE_API_HOST").rstrip("/")
+STRIPE_SIMULATOR = env.choice("STRIPE_SIMULATOR", "auto", "auto", "on", "off")
+SIMULATED = STRIPE_SIMULATOR == "on" or (STRIPE_SIMULATOR == "auto" and DEBUG and not STRIPE_SECRET_KEY and not STRIPE_API_HOST)
+if SIMULATED and (STRIPE_SECRET_KEY or STRIPE_API_HOST):
+    raise ImproperlyConfigured("STRIPE_SIMULATOR=on takes Stripe's place: empty STRIPE_SECRET_KEY and STRIPE_API_HOST, or switch it off.")
+if SIMULATED:
+    STRIPE_SECRET_KEY = env.generated_secret(VAR_DIR / "simulated_stripe_key", "sk_test_")
+    STRIPE_WEBHOOK_SECRET = env.generated_secret(VAR_DIR / "simulated_webhook_secret", "whsec_")
+    STRIPE_API_HOST = f"http://127.0.0.1:{PORT + 1 if PORT < 65535 else PORT - 1}"
+STRIPE_API_HOST = STRIPE_API_HOST or money.STRIPE
+money.check(STRIPE_SECRET_KEY, STRIPE_WEBHOOK_SECRET, STRIPE_API_HOST, DEBUG)
+STRIPE_LIVE_MODE = "_live_" in STRIPE_SECRET_KEY
+STRIPE_LIVE_SECRET_KEY, STRIPE_TEST_SECRET_KEY = (STRIPE_SECRET_KEY, "") if STRIPE_LIVE_MODE else ("", STRIPE_SECRET_KEY)
+STRIPE_AUTOMATIC_TAX = env.boolean("STRIPE_AUTOMATIC_TAX", False)
+STRIPE_TAX_IDS = env.boolean("STRIPE_TAX_IDS", True)
+STRIPE_TAX_RATE = env.text("STRIPE_TAX_RATE")
+STRIPE_TRIAL_DAYS = env.integer("STRIPE_TRIAL_DAYS", 0, low=0, high=365)
+REFUND_ENDS_RIGHTS = env.boolean("REFUND_ENDS_RIGHTS", True)
+DJSTRIPE_FOREIGN_KEY_TO_FIELD = "id"
+MIGRATION_MODULES = {"djstripe": "billing.djstripe.migrations"}
+FORM_TARGETS += money.form_targets(STRIPE_SECRET_KEY, STRIPE_API_HOST)
+EUR_PER_USD = env.number("EUR_PER_USD", 1.0, low=0.01, high=100)  # providers' prices are in USD, ours in EUR: for the operator's margin
 
 # -- identity from a trusted proxy: off unless both are set -----------------------------------------------------------
 TRUSTED_PROXY_SECRET = env.secret("TRUSTED_PROXY_SECRET")
@@ -304,6 +366,8 @@ LOGGING = {
         "uvicorn.access": {"level": "WARNING"},
         "celery": {"level": "WARNING"},
         "django.request": {"level": "ERROR"},
+        "stripe": {"level": "WARNING"},  # a line for each call otherwise
+        "djstripe": {"level": "WARNING"},
         "django.security.DisallowedHost": {"level": "CRITICAL"},  # anybody can send one
     },
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from allauth.account.decorators import secure_admin_login
 from csp import constants as csp
 from csp.decorators import csp_update
 from django.contrib import admin
@@ -12,9 +11,17 @@ from django.views.i18n import JavaScriptCatalog
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 
 from billing.schema import documented
-from triforce import pages, pages_app, pages_privacy, schema, views
-
-admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
+from triforce import (
+    pages,
+    pages_announcements,
+    pages_app,
+    pages_contracts,
+    pages_impersonation,
+    pages_order,
+    pages_privacy,
+    schema,
+    views,
+)  # fmt: skip
 
 handler400 = views.bad_request
 handler403 = views.forbidden
@@ -35,9 +42,14 @@ urlpatterns = [
     path("offline", pages_app.offline, name="offline"),
     path("internal/components", pages.components, name="components"),
     path("pages/<slug:slug>", pages.text, name="text"),
+    path("order/<slug:slug>/<slug:interval>", pages_order.order, name="order"),
+    path("contracts/cancel", pages_contracts.cancel, name="cancel_contract"),
+    path("contracts/withdraw", pages_contracts.withdraw, name="withdraw_contract"),
     path("account/privacy", pages_privacy.privacy, name="privacy"),
     path("account/privacy/export", pages_privacy.take_along, name="take_along"),
     path("account/privacy/delete", pages_privacy.forget, name="forget"),
+    path("account/impersonation/end", pages_impersonation.end_impersonation, name="end_impersonation"),
+    path("announcements/<int:announcement_id>/dismiss", pages_announcements.dismiss, name="dismiss"),
     path("health", documented(views.health, schema.HealthSchema), name="health"),
     path("healthz", documented(views.healthz, schema.HealthzSchema), name="healthz"),
     path("readyz", documented(views.ready, schema.ReadySchema), name="ready"),

@@ -14,6 +14,7 @@ FAULTS = {
     "close_before": "FIN before a byte",
     "reset_before": "RST before a byte",
     "silence_before": "sends the headers and nothing more",
+    "only_comments": "sends the headers, and then what says nothing, for ever",
     "cut_before": "FIN after the headers, before a token",
     "reset_headers": "RST after the headers, before a token",
     # in the middle of it: after all tokens, or after `Answer.after` of them
@@ -21,6 +22,7 @@ FAULTS = {
     "reset_after": "RST in the middle of the body",
     "silence_after": "says nothing more",
     "no_end": "the body ends properly, without [DONE], done:true or message_stop",
+    "stays_open": "the whole answer, and then the body does not end",
     "error_event": "an error inside the stream",
     "endless": "repeats its tokens for ever, whatever the maximum",
     # how it is cut into packets

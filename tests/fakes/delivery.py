@@ -50,6 +50,9 @@ class Delivery:
         self.connection.write(response_head(answer.status, self.body.content_type, self._length(), answer.headers))
         if self.fault == "silence_before":
             await _for_ever()
+        while self.fault == "only_comments":
+            await self._send(Piece(b"\n" if self.body.content_type == "application/x-ndjson" else b": still there\n\n"))
+            await asyncio.sleep(0.02)
         if self.fault in ("cut_before", "reset_headers"):
             return await self._leave()
         await self._send_all(self.body.head)
@@ -95,6 +98,8 @@ class Delivery:
         if self.fault not in ("no_end", "error_event"):
             await self._send_all(self.body.tail)
             await self._send_all(self.body.end)
+        if self.fault == "stays_open":
+            await _for_ever()
         if self.chunked:
             self.connection.write(b"0\r\n\r\n")
         await self.connection.room()

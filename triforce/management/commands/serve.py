@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
+from io import StringIO
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandParser
 
+from billing import webhooks
 from triforce.serve import serve
+from triforce.simulator import PaymentSimulator
 
 
 class Command(BaseCommand):
@@ -25,4 +30,10 @@ class Command(BaseCommand):
         if options["prepare"]:
             call_command("migrate", verbosity=0)
             call_command("seed", verbosity=0)
-        sys.exit(serve(options["host"], options["port"], max(1, options["workers"])))
+        with ExitStack() as stack:
+            if settings.SIMULATED:
+                simulator = stack.enter_context(PaymentSimulator())
+                call_command("sync_stripe", stdout=StringIO())
+                simulator.send_events_to(f"http://127.0.0.1:{options['port']}{urlsplit(webhooks.endpoint().url).path}", webhooks.EVENTS)
+            code = serve(options["host"], options["port"], max(1, options["workers"]))
+        sys.exit(code)

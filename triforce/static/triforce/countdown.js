@@ -1,16 +1,19 @@
-// <time datetime="…" data-countdown>: the rest until then, by the second, beside the absolute time that stands there anyway.
-// At zero the page is loaded anew: what it counted down to has come.
+// <time datetime="…" data-countdown="seconds">: the rest by the second, beside the absolute time that stands there anyway. The
+// server says how many are left, for a computer's clock may be wrong. At zero the page is loaded anew, once for each such time.
+const KEY = "countdown";
+
 function words(seconds) {
   const parts = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60];
   return parts.map((part) => String(part).padStart(2, "0")).join(":");
 }
 
 function tick(time) {
-  const rest = Math.ceil((Date.parse(time.dateTime) - Date.now()) / 1000);
-  if (rest <= 0) location.reload();
-  else {
-    time.textContent = words(rest);
-    setTimeout(tick, 1000 - (Date.now() % 1000), time);
+  const rest = Number(time.dataset.countdown) - performance.now() / 1000; // since the page was asked for
+  time.textContent = words(Math.max(0, Math.ceil(rest)));
+  if (rest > 0) setTimeout(tick, (rest % 1) * 1000 + 20, time);
+  else if (sessionStorage.getItem(KEY) !== time.dateTime) {
+    sessionStorage.setItem(KEY, time.dateTime);
+    location.reload();
   }
 }
 
