@@ -14,7 +14,7 @@ from django.conf import settings as django_settings
 from django.core.cache import cache
 from django.db import connection
 from django.test.utils import setup_databases, teardown_databases
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from accounts.models import User
 from billing import shared
@@ -55,6 +55,7 @@ def fresh_process_state() -> Iterator[None]:
     availability.forget()
     Snapshot.forget()
     cache.clear()
+    translation.deactivate()  # a request leaves its language to the thread
     if django_settings.REDIS_URL:
         for key in shared._client().scan_iter("triforce:*"):
             shared._client().delete(key)
