@@ -27,7 +27,7 @@ def watched(live: LiveServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watch
         page.set_default_timeout(10_000)
         _with_authenticator(page)
         yield Watched(page, origin)
-    connections.close_all()
+        connections.close_all()  # those of Playwright's loop, which are out of reach once it has ended
 
 
 def _with_authenticator(page: Page) -> None:
