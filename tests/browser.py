@@ -7,10 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from django.db import connections
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 CHROMIUM = shutil.which("chromium") or ""
+needs_chromium = pytest.mark.skipif(not CHROMIUM, reason="needs Debian's chromium")
 LOOKS = [(width, scheme, language) for width in (390, 1440) for scheme in ("light", "dark") for language in ("de", "en")]
 PAIRS = [(390, "light", "de"), (1440, "light", "en"), (390, "dark", "en"), (1440, "dark", "de")]  # each two of these meet once
 # without these Chromium looks for its maker's servers by itself
@@ -31,6 +34,33 @@ def chromium() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
         yield browser
         browser.close()
+
+
+@pytest.fixture(autouse=True)
+def beside_a_loop(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Playwright keeps an event loop in this thread: Django's ORM would refuse to work beside it, and has connections of its own there."""
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+    yield
+    connections.close_all()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as found:
+        yield found
+
+
+def look_at(browser: Browser, origin: str, look: tuple[int, str, str], **device: Any) -> BrowserContext:
+    """A device of its own, for pages of `origin`. `look`: width in pixels, colour scheme, language."""
+    width, scheme, language = look
+    return browser.new_context(
+        viewport={"width": width, "height": 900},
+        color_scheme=scheme,
+        locale=language,
+        base_url=origin,
+        reduced_motion="reduce",
+        **device,
+    )
 
 
 class Watched:

@@ -10,7 +10,6 @@ from datetime import timedelta
 import pytest
 from django.conf import settings
 from django.contrib.admin.models import LogEntry
-from django.db import connections
 from django.test import Client
 from playwright.sync_api import Browser, expect
 
@@ -21,36 +20,20 @@ from billing.audited import LONGEST
 from billing.figures import Figures
 from billing.models import OutboxMail, Price, Subscription, Tier, UsageDay, UsageEvent
 from llm.models import LanguageModel, Provider
-from tests.browser import CHROMIUM, PAIRS, Watched, chromium
+from tests.browser import PAIRS, Watched, beside_a_loop, browser, look_at, needs_chromium
 from tests.server import LiveServer
 from tests.staff import enter, staff
 from triforce.models import Announcement, TaskState, Text
 
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="needs Debian's chromium")
+__all__ = ["beside_a_loop", "browser"]
+pytestmark = needs_chromium
 FORMS = " ".join(settings.FORM_TARGETS)  # where forms may lead: to who takes payments, too
-
-
-@pytest.fixture(autouse=True)
-def beside_a_loop(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Playwright keeps an event loop in this thread: Django's ORM would refuse to work beside it, and has connections of its own there."""
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-    yield
-    connections.close_all()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture(params=PAIRS, ids=lambda look: "-".join(map(str, look)))
 def watched(request: pytest.FixtureRequest, live: LiveServer, browser: Browser) -> Iterator[Watched]:
     """A page of a superuser who is signed in."""
-    width, scheme, language = request.param
-    context = browser.new_context(
-        viewport={"width": width, "height": 900}, color_scheme=scheme, locale=language, base_url=live.url, reduced_motion="reduce"
-    )
+    context = look_at(browser, live.url, request.param)
     context.set_default_timeout(10_000)
     client = enter(Client(), staff())
     context.add_cookies([{"name": name, "value": morsel.value, "url": live.url} for name, morsel in client.cookies.items()])

@@ -13,23 +13,19 @@ from playwright.sync_api import Browser, Page, expect
 from accounts.models import User
 from accounts.tokens import issue_token
 from billing.models import Invoice, OutboxMail, Subscription
-from tests.browser import CHROMIUM, PAIRS, Watched
+from tests.browser import PAIRS, Watched, beside_a_loop, browser, look_at, needs_chromium
 from tests.fakes.stripe import CARD_FAILS_LATER, CARD_OK, Simulator
 from tests.server import LiveServer
 from tests.simulated import simulator
-from tests.test_browser import beside_a_loop, browser
 
 __all__ = ["beside_a_loop", "browser", "simulator"]
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="needs Debian's chromium")
+pytestmark = needs_chromium
 EMAIL, SECRET = "ursula@example.org", "Honig-und-Lachs-8"
 
 
 @pytest.fixture(params=PAIRS, ids=lambda look: "-".join(map(str, look)))
 def watched(request: pytest.FixtureRequest, simulator: Simulator, live: LiveServer, browser: Browser) -> Iterator[Watched]:
-    width, scheme, language = request.param
-    context = browser.new_context(
-        viewport={"width": width, "height": 900}, color_scheme=scheme, locale=language, base_url=live.url, reduced_motion="reduce"
-    )
+    context = look_at(browser, live.url, request.param)
     context.set_default_timeout(15_000)
     yield Watched(context.new_page(), live.url)
     context.close()

@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from django.db import connections
 from playwright.sync_api import Browser, Page, expect
 
 from accounts.models import User
-from tests.browser import CHROMIUM, PAIRS, Watched, chromium
+from tests.browser import PAIRS, Watched, beside_a_loop, browser, look_at, needs_chromium
 from tests.conftest import PASSWORD
 from tests.server import LiveServer
 
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="needs Debian's chromium")
+__all__ = ["beside_a_loop", "browser"]
+pytestmark = needs_chromium
 
 PUBLIC = ("/", "/models", "/models/ollama/ministral-3:14b", "/prices", "/status", "/pages/privacy", "/nosuch", "/docs",
           "/accounts/login/", "/accounts/signup/", "/accounts/password/reset/", "/contracts/cancel", "/contracts/withdraw")  # fmt: skip
@@ -32,26 +32,9 @@ OWN = (
 ACCOUNT = ("/accounts/email/", "/accounts/password/change/", "/accounts/2fa/", "/accounts/sessions/", "/accounts/logout/")
 
 
-@pytest.fixture(autouse=True)
-def beside_a_loop(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Playwright keeps an event loop in this thread: Django's ORM would refuse to work beside it, and has connections of its own there."""
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-    yield
-    connections.close_all()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
-
-
 @pytest.fixture(params=PAIRS, ids=lambda look: "-".join(map(str, look)))
 def watched(request: pytest.FixtureRequest, live: LiveServer, browser: Browser) -> Iterator[Watched]:
-    width, scheme, language = request.param
-    context = browser.new_context(
-        viewport={"width": width, "height": 900}, color_scheme=scheme, locale=language, base_url=live.url, reduced_motion="reduce"
-    )
+    context = look_at(browser, live.url, request.param)
     context.set_default_timeout(10_000)
     yield Watched(context.new_page(), live.url)
     context.close()

@@ -15,15 +15,15 @@ from playwright.sync_api import APIResponse, Locator, Route, expect
 from accounts.models import User
 from billing import clock
 from llm.models import Attachment, Conversation
-from tests.browser import CHROMIUM
+from tests.browser import beside_a_loop, browser, needs_chromium
 from tests.fakes.upstream import Answer, FakeUpstream, Gate
 from tests.server import LiveServer
-from tests.test_chat_page import Chat, beside_a_loop, browser, open_chat
+from tests.test_chat_page import Chat, open_chat
 from tests.test_chat_words import field, write_chat
 from triforce.models import Announcement
 
 __all__ = ["beside_a_loop", "browser", "open_chat"]
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="needs Debian's chromium")
+pytestmark = needs_chromium
 
 
 def chatgpt(title: str, words: str = "Hi") -> dict[str, Any]:

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 from django.conf import settings
-from django.db import connections
 from django.test import Client
 from playwright.sync_api import APIResponse, Browser, BrowserContext, Locator, Page, Route, WebSocketRoute, expect
 
@@ -20,31 +19,18 @@ from accounts.models import User
 from billing import clock
 from billing.models import UsageDay, UsageEvent
 from llm.models import Conversation, Turn
-from tests.browser import CHROMIUM, LOOKS, Watched, chromium
+from tests.browser import LOOKS, Watched, beside_a_loop, browser, look_at, needs_chromium
 from tests.conftest import PASSWORD
 from tests.fakes.upstream import Answer, FakeUpstream, Gate
 from tests.payloads import PAYLOADS
 from tests.server import LiveServer
 from tests.wired import at_rest
 
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="needs Debian's chromium")
+__all__ = ["beside_a_loop", "browser"]
+pytestmark = needs_chromium
 
 DANGEROUS = ("script", "iframe", "img[src^=http]", "object", "embed", "form", "style", "svg[onload]", "[onerror]", "[style]", "base")
 MOST_SHOWN = 60  # turns in the page at once, of however many
-
-
-@pytest.fixture(autouse=True)
-def beside_a_loop(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Playwright keeps an event loop in this thread: Django's ORM would refuse to work beside it, and has connections of its own there."""
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-    yield
-    connections.close_all()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
 
 
 class Chat(Watched):
@@ -85,15 +71,7 @@ def open_chat(live: LiveServer, upstream: FakeUpstream, browser: Browser) -> Ite
     def opened(
         look: tuple[int, str, str] = (1440, "light", "en"), user: User | None = None, path: str = "/chat", script: str = "", **device: Any
     ) -> Chat:
-        width, scheme, language = look
-        context = browser.new_context(
-            viewport={"width": width, "height": 900},
-            color_scheme=scheme,
-            locale=language,
-            base_url=live.url,
-            reduced_motion="reduce",
-            **device,
-        )
+        context = look_at(browser, live.url, look, **device)
         contexts.append(context)
         context.set_default_timeout(15_000)
         context.add_init_script(script)
@@ -102,7 +80,7 @@ def open_chat(live: LiveServer, upstream: FakeUpstream, browser: Browser) -> Ite
             client.force_login(user)
             cookie = client.cookies[settings.SESSION_COOKIE_NAME]
             context.add_cookies([{"name": cookie.key, "value": cookie.value, "url": live.url}])
-        chat = Chat(context, live, language)
+        chat = Chat(context, live, language=look[2])
         chat.page.goto(path)
         return chat
 

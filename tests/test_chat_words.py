@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
 from django.contrib.sessions.models import Session
 from playwright.sync_api import Page, WebSocketRoute, expect
 
@@ -17,14 +16,14 @@ from accounts.models import User
 from billing import clock
 from billing.models import UsageDay, UsageEvent
 from llm.models import Conversation, Turn
-from tests.browser import CHROMIUM
+from tests.browser import beside_a_loop, browser, needs_chromium
 from tests.fakes.upstream import Answer, FakeUpstream, Gate
 from tests.server import LiveServer
-from tests.test_chat_page import PNG, Chat, beside_a_loop, browser, open_chat
+from tests.test_chat_page import PNG, Chat, open_chat
 from tests.wired import at_rest
 
 __all__ = ["beside_a_loop", "browser", "open_chat"]
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="needs Debian's chromium")
+pytestmark = needs_chromium
 LARGE, SMALL = "ollama/gpt-oss:120b-cloud", "ollama/gpt-oss:20b-cloud"
 
 

@@ -15,14 +15,13 @@ from playwright.sync_api import Browser, Page, expect
 from billing.models import UsageEvent
 from llm import turns
 from llm.models import Turn
-from tests.browser import CHROMIUM
+from tests.browser import beside_a_loop, browser, needs_chromium
 from tests.fakes.proxy import TcpProxy
 from tests.fakes.upstream import Answer, FakeUpstream, Gate
 from tests.processes import Server, wait_until
-from tests.test_chat_page import beside_a_loop, browser
 
 __all__ = ["beside_a_loop", "browser"]
-pytestmark = [pytest.mark.skipif(not CHROMIUM, reason="needs Debian's chromium"), pytest.mark.usefixtures("committed")]
+pytestmark = [needs_chromium, pytest.mark.usefixtures("committed")]
 
 
 class Site:

@@ -6,28 +6,26 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from allauth.mfa.models import Authenticator
-from django.db import connections
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from accounts.models import User
-from tests.browser import CHROMIUM, Watched, chromium
+from tests.browser import Watched, beside_a_loop, browser, needs_chromium
 from tests.conftest import PASSWORD
 from tests.server import LiveServer
 
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="needs Debian's chromium")
+__all__ = ["beside_a_loop", "browser"]
+pytestmark = needs_chromium
 
 
 @pytest.fixture
-def watched(live: LiveServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched]:
+def watched(live: LiveServer, browser: Browser) -> Iterator[Watched]:
     """On localhost, for an address of numbers has no passkeys."""
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")  # Playwright keeps an event loop in this thread
     origin = f"http://localhost:{live.port}"
-    with chromium() as browser:
-        page = browser.new_page(locale="en", base_url=origin, reduced_motion="reduce")
-        page.set_default_timeout(10_000)
-        _with_authenticator(page)
-        yield Watched(page, origin)
-        connections.close_all()  # those of Playwright's loop, which are out of reach once it has ended
+    page = browser.new_page(locale="en", base_url=origin, reduced_motion="reduce")
+    page.set_default_timeout(10_000)
+    _with_authenticator(page)
+    yield Watched(page, origin)
+    page.close()
 
 
 def _with_authenticator(page: Page) -> None:

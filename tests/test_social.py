@@ -12,15 +12,14 @@ from playwright.sync_api import Browser, Page, expect
 
 from accounts.keys import create_key
 from accounts.models import User
-from tests.browser import CHROMIUM
+from tests.browser import beside_a_loop, browser, needs_chromium
 from tests.conftest import PASSWORD
 from tests.fakes.oidc import CLIENT, SECRET, FakeOidc
 from tests.fakes.upstream import FakeUpstream
 from tests.processes import Server
-from tests.test_chat_page import beside_a_loop, browser
 
 __all__ = ["beside_a_loop", "browser"]
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="needs Debian's chromium")
+pytestmark = needs_chromium
 URSULA = {"sub": "7", "email": "Ursula@example.org", "email_verified": True, "name": "Ursula Braun"}
 
 

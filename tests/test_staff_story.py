@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value, yield_hotp_counters_from_time
 from django.contrib.admin.models import LogEntry
-from django.db import connections
 from playwright.sync_api import Browser, expect
 
 from accounts.models import Impersonation, User
@@ -21,28 +20,15 @@ from billing.models import Price, Tier
 from billing.tiers import tier_for
 from llm.models import LanguageModel, Provider
 from llm.prices import propose
-from tests.browser import CHROMIUM, Watched, chromium
+from tests.browser import Watched, beside_a_loop, browser, needs_chromium
 from tests.conftest import PASSWORD
 from tests.fakes.upstream import FakeUpstream
 from tests.server import LiveServer
 from tests.staff import give_factor
 
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="needs Debian's chromium")
+__all__ = ["beside_a_loop", "browser"]
+pytestmark = needs_chromium
 OSS = "ollama/gpt-oss:20b-cloud"
-
-
-@pytest.fixture(autouse=True)
-def beside_a_loop(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Playwright keeps an event loop in this thread: Django's ORM would refuse to work beside it, and has connections of its own there."""
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-    yield
-    connections.close_all()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture

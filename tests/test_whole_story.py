@@ -11,21 +11,20 @@ import zipfile
 from collections.abc import Callable
 from typing import Any
 
-import pytest
 from allauth.account.models import EmailAddress
 from playwright.sync_api import expect
 
 from accounts.models import User
 from billing.models import UsageDay, UsageEvent
 from llm.models import Conversation
-from tests.browser import CHROMIUM
+from tests.browser import beside_a_loop, browser, needs_chromium
 from tests.fakes.upstream import Answer, FakeUpstream
 from tests.server import LiveServer
-from tests.test_chat_page import Chat, beside_a_loop, browser, chat, open_chat
+from tests.test_chat_page import Chat, chat, open_chat
 from tests.wired import at_rest
 
 __all__ = ["beside_a_loop", "browser", "chat", "open_chat"]
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="needs Debian's chromium")
+pytestmark = needs_chromium
 EMAIL, SECRET = "ursula@example.org", "Honig-und-Lachs-8"
 
 
