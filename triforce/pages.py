@@ -67,12 +67,22 @@ def text(request: HttpRequest, slug: str) -> HttpResponse:
 @require_POST
 def appearance(request: HttpRequest) -> HttpResponse:
     """POST /appearance: light, dark, or as the device has it. Kept in a cookie, so that no page flashes."""
-    back = request.POST.get("next", "")
-    response = HttpResponseRedirect(back if url_has_allowed_host_and_scheme(back, {request.get_host()}, request.is_secure()) else "/")
+    response = back(request)
     theme = request.POST.get("theme")
     if theme in THEMES:
-        response.set_cookie(THEME_COOKIE, theme, max_age=YEAR, httponly=True, samesite="Lax", secure=settings.SESSION_COOKIE_SECURE)
+        keep(response, THEME_COOKIE, theme)
     return response
+
+
+def back(request: HttpRequest) -> HttpResponse:
+    """To the posted `next`, where that is a page of ours."""
+    to = request.POST.get("next", "")
+    return HttpResponseRedirect(to if url_has_allowed_host_and_scheme(to, {request.get_host()}, request.is_secure()) else "/")
+
+
+def keep(response: HttpResponse, name: str, value: str) -> None:
+    """What somebody chose, in a cookie of this browser, for a year."""
+    response.set_cookie(name, value, max_age=YEAR, httponly=True, samesite="Lax", secure=settings.SESSION_COOKIE_SECURE)
 
 
 def language(request: HttpRequest) -> HttpResponseBase:
