@@ -8,6 +8,7 @@ from typing import Any
 from django import forms
 from django.conf import settings
 from django.contrib import admin, messages
+from django.contrib.auth import get_user_model
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse
@@ -112,11 +113,9 @@ class TierAdmin(PreviewedAdmin):
 
 def _people(subjects: Iterable[str]) -> dict[str, Any]:
     """The accounts behind the meter's names; guests have none."""
-    numbers = {subject.removeprefix("user:"): subject for subject in subjects if subject.startswith("user:")}
-    accounts = Subscription._meta.get_field("user").related_model._default_manager.in_bulk(
-        [int(number) for number in numbers if number.isdecimal()]
-    )
-    return {numbers[str(pk)]: account for pk, account in accounts.items()}
+    numbers = (subject.removeprefix("user:") for subject in subjects if subject.startswith("user:"))
+    accounts = get_user_model()._default_manager.in_bulk([int(number) for number in numbers if number.isdecimal()])
+    return {account.subject: account for account in accounts.values()}
 
 
 def _moved(before: Tier, after: Tier) -> Openings:

@@ -19,7 +19,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
-from django.db.models import Max, Model, Q, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils.formats import date_format
@@ -130,7 +130,7 @@ class WhenFilter(DayFilter):
             return _within(queryset, first, last)
         if names_one(request.GET.get("q", "")):
             return queryset
-        return queryset.filter(pk__gt=_newest() - NEWEST)
+        return queryset.filter(pk__gt=UsageEvent.newest_pk() - NEWEST)
 
 
 def _day(value: str | None) -> date | None:
@@ -160,11 +160,6 @@ def _within(receipts: QuerySet[Any], first: date | None, last: date | None) -> Q
     return receipts.filter(pk__gte=min(first_ones), pk__lte=max(last_ones), **within) if first_ones else receipts.none()
 
 
-def _newest() -> int:
-    """The newest receipt's number."""
-    return UsageEvent.objects.aggregate(pk=Max("pk"))["pk"] or 0
-
-
 class DatedAdmin(LedgerAdmin):
     """A list by days, which says so where an address names none."""
 
@@ -189,7 +184,7 @@ def subject_of(term: str) -> str:
     if "@" not in term:
         return term
     user = get_user_model()._default_manager.filter(email=term.casefold()).first()
-    return "" if user is None else f"user:{user.pk}"
+    return "" if user is None else str(user.subject)
 
 
 @admin.register(UsageDay)
@@ -268,6 +263,6 @@ def _cap(request: HttpRequest) -> str:
     """What a list and its export say where they look at no more than the newest; "" where they look at all that is asked for."""
     if any(request.GET.get(name) for name in ("on", *SPAN)) or names_one(request.GET.get("q", "")):
         return ""
-    if not UsageEvent.objects.filter(pk__lte=_newest() - NEWEST).order_by("pk")[:1].exists():
+    if not UsageEvent.objects.filter(pk__lte=UsageEvent.newest_pk() - NEWEST).order_by("pk")[:1].exists():
         return ""
     return str(_("The newest %(most)s receipts alone are looked at. Choose days to have all of them.") % {"most": f"{NEWEST:,}"})

@@ -11,15 +11,22 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 from djstripe.models import Customer
 
-from billing import portal
+from billing import portal, rates
 from billing.entitlements import UNPAID
 from billing.errors import InvalidRequest
+from billing.letters import language_of
 from billing.models import Order, Subscription, TierPrice
 from billing.stripe_api import asking_stripe, client, id_of, plain
 from billing.subscriptions import live_subscription, lock, refresh
 
 BILLING_PAGE = "/account/billing"
 WELCOME_PAGE = "/account/billing/welcome"
+MOST, SECONDS = 30, 600  # presses of one account
+
+
+def count_press(user: Any) -> None:
+    """Each press asks Stripe. Raises RateLimited where one account presses without end."""
+    rates.require(f"stripe:{user.pk}", MOST, SECONDS)
 
 
 def start_checkout(order: Order) -> str:
@@ -72,7 +79,7 @@ def customer_for(user: Any) -> Customer:
         subscriber=user,
         livemode=settings.STRIPE_LIVE_MODE,
         api_key=settings.STRIPE_SECRET_KEY,
-        preferred_locales=[user.language or settings.LANGUAGE_CODE],
+        preferred_locales=[language_of(user)],
     )[0]
 
 

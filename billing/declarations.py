@@ -100,14 +100,10 @@ def content(row: Declaration) -> list[tuple[str, str]]:
     ]
     if row.kind == Declaration.Kind.CANCEL:
         lines.append((_("Kind of cancellation"), _("for an important reason") if row.extraordinary else _("ordinary")))
-        lines.append((_("Wanted end"), day_of(row.ends_on) or _("as soon as possible")))
+        lines.append((_("Wanted end"), row.ends_on.isoformat() if row.ends_on else _("as soon as possible")))
     if row.reason and row.extraordinary:  # asked for in that case alone
         lines.append((_("Reason"), row.reason))
     return lines
-
-
-def day_of(chosen: date | None) -> str:
-    return chosen.isoformat() if chosen else ""
 
 
 def _confirm(row: Declaration) -> None:

@@ -22,6 +22,7 @@ RUNNING = ("active", "trialing")
 UNPAID = ("past_due", "unpaid")
 NEVER_BEGAN = ("incomplete", "incomplete_expired")
 OVER = ("canceled", "incomplete_expired")  # Stripe never wakes these up again
+NOT_RUNNING = (*OVER, *NEVER_BEGAN)
 CENTS = Decimal("0.01")  # of the currencies sold in; every one of them has hundredths
 
 
@@ -69,7 +70,7 @@ def entitlement(subscription: Mapping[str, Any], plans: Mapping[str, Plan], now:
     plan, price = plans[item["price"]["id"]], item["price"]
     customer, schedule = subscription["customer"], subscription.get("schedule") or {}
     upcoming = _next_plan(schedule, item, plans)
-    started = min(_moment(subscription["start_date"]) - ahead, now)
+    started = min(moment(subscription["start_date"]) - ahead, now)
     return Entitlement(
         stripe_id=subscription["id"],
         customer_id=customer["id"] if isinstance(customer, Mapping) else str(customer),
@@ -81,9 +82,9 @@ def entitlement(subscription: Mapping[str, Any], plans: Mapping[str, Plan], now:
         currency=price["currency"],
         starts_at=started,
         ends_at=max(started, _ends_at(subscription, item, started, now, ahead)),
-        period_ends_at=_moment(item["current_period_end"]) - ahead,
+        period_ends_at=moment(item["current_period_end"]) - ahead,
         cancel_at_period_end=_cancelled_to(subscription, item) is not None,
-        cancelled_at=_moment(subscription["canceled_at"]) - ahead if subscription.get("canceled_at") else None,
+        cancelled_at=moment(subscription["canceled_at"]) - ahead if subscription.get("canceled_at") else None,
         next_tier_id=upcoming.tier_id if upcoming else None,
         next_interval=upcoming.interval if upcoming else "",
         schedule_id=schedule["id"] if _holds(schedule) else "",
@@ -105,14 +106,14 @@ def _ends_at(subscription: Mapping[str, Any], item: Mapping[str, Any], started: 
         return started
     cancelled_to = _cancelled_to(subscription, item)
     if status in RUNNING:
-        return (cancelled_to or _moment(item["current_period_end"]) + GRACE) - ahead
+        return (cancelled_to or moment(item["current_period_end"]) + GRACE) - ahead
     if status == "past_due":
         grace = _due(subscription, item) + GRACE
         return min(grace, cancelled_to or grace) - ahead
     if status == "unpaid":
         return min(_due(subscription, item) + GRACE - ahead, now)
     ended = subscription.get("ended_at") or subscription.get("canceled_at") or subscription.get("trial_end")
-    return min(_moment(ended) - ahead if ended else now, now)
+    return min(moment(ended) - ahead if ended else now, now)
 
 
 def _cancelled_to(subscription: Mapping[str, Any], item: Mapping[str, Any]) -> datetime | None:
@@ -120,16 +121,16 @@ def _cancelled_to(subscription: Mapping[str, Any], item: Mapping[str, Any]) -> d
     if subscription["status"] not in (*RUNNING, "past_due"):
         return None
     if subscription.get("cancel_at"):
-        return _moment(subscription["cancel_at"])
-    return _moment(item["current_period_end"]) if subscription.get("cancel_at_period_end") else None
+        return moment(subscription["cancel_at"])
+    return moment(item["current_period_end"]) if subscription.get("cancel_at_period_end") else None
 
 
 def _due(subscription: Mapping[str, Any], item: Mapping[str, Any]) -> datetime:
     """When the payment that failed was due."""
     invoice = subscription.get("latest_invoice")
     if isinstance(invoice, Mapping) and invoice.get("created"):
-        return _moment(invoice.get("due_date") or invoice["created"])
-    return _moment(item["current_period_start"])
+        return moment(invoice.get("due_date") or invoice["created"])
+    return moment(item["current_period_start"])
 
 
 def _holds(schedule: Any) -> bool:
@@ -149,5 +150,5 @@ def _next_plan(schedule: Any, item: Mapping[str, Any], plans: Mapping[str, Plan]
     return None
 
 
-def _moment(seconds: int) -> datetime:
+def moment(seconds: int) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)

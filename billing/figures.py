@@ -5,6 +5,13 @@ from __future__ import annotations
 from decimal import Decimal
 
 from django.db import models
+from django.db.models import Value
+from django.db.models.functions import Coalesce, NullIf
+
+
+def answered_by() -> Coalesce:
+    """Of a receipt, what `model_id` is of the figures: the model that answered, else the one asked for."""
+    return Coalesce(NullIf("served_model", Value("")), "requested_model")
 
 
 class Figures(models.Model):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,7 +11,7 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
 from billing import clock
-from billing.entitlements import NEVER_BEGAN, OVER, RUNNING
+from billing.entitlements import NEVER_BEGAN, NOT_RUNNING, OVER, RUNNING, UNPAID
 from billing.letters import language_of, write
 from billing.models import Invoice, Order, Subscription, Tier
 
@@ -33,7 +34,7 @@ def announce(before: Subscription | None, after: Subscription, *, is_discounted:
                 _ending(after, before.next_tier if before and not after.next_tier else None)
             elif after.status == "past_due":
                 _cancelled(after)
-        if was not in (*OVER, *NEVER_BEGAN) and after.status in OVER:
+        if was not in NOT_RUNNING and after.status in OVER:
             _ended(after)
 
 
@@ -64,7 +65,7 @@ def receipt(invoice: Invoice) -> None:
 def remind() -> int:
     """Warn those whose grace ends within a day, and tell those whose grace is over; the number of rows looked at."""
     now = clock.now()
-    due = Subscription.objects.filter(status__in=("past_due", "unpaid"), ends_at__lte=now + WARN_BEFORE, ends_at__gt=now - 2 * WARN_BEFORE)
+    due = Subscription.objects.filter(status__in=UNPAID, ends_at__lte=now + WARN_BEFORE, ends_at__gt=now - 2 * WARN_BEFORE)
     for row in due.select_related("user", "tier"):
         with translation.override(language_of(row.user)):
             if row.ends_at and row.ends_at > now:
@@ -94,6 +95,12 @@ def _values(row: Subscription) -> dict[str, str]:
     }
 
 
+def _agreed(row: Subscription) -> Sequence[str]:
+    """What was agreed to when it was ordered, word by word."""
+    order = Order.objects.filter(user=row.user, price__stripe_id=row.price_id).first()
+    return [order.consent, *(text["body"] for text in order.texts.values())] if order else ()
+
+
 def _welcome(row: Subscription, is_discounted: bool) -> None:
     values = _values(row)
     costs = _("It costs %(amount)s (%(interval)s, VAT included), renews on %(renews)s, and you can end it to the end of each period.")
@@ -102,7 +109,6 @@ def _welcome(row: Subscription, is_discounted: bool) -> None:
             "Until %(renews)s it costs nothing. From then on it costs %(amount)s (%(interval)s, VAT included), renews by itself, and you "
             "can end it to the end of each period."
         )
-    order = Order.objects.filter(user=row.user, price__stripe_id=row.price_id).first()
     write(
         row.user.email,
         subject=_("Welcome to %(tier)s") % values,
@@ -113,21 +119,20 @@ def _welcome(row: Subscription, is_discounted: bool) -> None:
         ],
         label=_("See your plan"),
         path=PAGE,
-        fine_print=[order.consent, *(text["body"] for text in order.texts.values())] if order else (),
+        fine_print=_agreed(row),
         dedupe=f"welcome:{row.stripe_id}",
     )
 
 
 def _changed(row: Subscription) -> None:
     values = _values(row)
-    order = Order.objects.filter(user=row.user, price__stripe_id=row.price_id).first()
     write(
         row.user.email,
         subject=_("Your plan is now %(tier)s, %(interval)s") % values,
         paragraphs=[_("From now on you have TriForce %(tier)s. It costs %(amount)s, %(interval)s, and renews on %(renews)s.") % values],
         label=_("See your plan"),
         path=PAGE,
-        fine_print=[order.consent, *(text["body"] for text in order.texts.values())] if order else (),
+        fine_print=_agreed(row),
         dedupe=f"changed:{row.stripe_id}:{row.price_id}:{row.period_ends_at:%Y-%m-%d}",
     )
 

@@ -12,14 +12,14 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models, transaction
-from django.db.models import ProtectedError, Q
+from django.db.models import Max, ProtectedError, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from billing.contracts import Declaration, Interval, Invoice, Order, TierPrice
-from billing.entitlements import NEVER_BEGAN, OVER, Entitlement
+from billing.entitlements import NOT_RUNNING, OVER, Entitlement
 from billing.figures import Figures, Mark, TierDay
 from billing.revision import Revised, Revision
 
@@ -194,10 +194,15 @@ class Subscription(models.Model):
         if self.ends_at and self.ends_at <= self.starts_at:
             raise ValidationError({"ends_at": _("It would end before it begins.")})
 
+    @classmethod
+    def live(cls) -> models.QuerySet[Subscription]:
+        """Those whose contract runs at Stripe, paid or not."""
+        return cls.objects.filter(source=cls.Source.STRIPE).exclude(status__in=(*NOT_RUNNING, ""))
+
     @property
     def is_live(self) -> bool:
-        """Does a contract run at Stripe, paid or not?"""
-        return self.source == self.Source.STRIPE and self.status not in (*OVER, *NEVER_BEGAN, "")
+        """Is it one of live()?"""
+        return self.source == self.Source.STRIPE and self.status not in (*NOT_RUNNING, "")
 
     def owes_for(self, given: Entitlement) -> bool:
         """Was the payment of the same period missing already?"""
@@ -362,6 +367,11 @@ class UsageEvent(models.Model):
 
     def __str__(self) -> str:
         return self.request_id
+
+    @classmethod
+    def newest_pk(cls) -> int:
+        """The newest receipt's number; 0 where there is none."""
+        return cls.objects.aggregate(pk=Max("pk"))["pk"] or 0
 
 
 class OutboxMail(models.Model):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from copy import copy
+from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
 
-from billing.entitlements import NEVER_BEGAN, OVER
 from billing.models import Interval, Subscription, Tier, TierPrice
 from billing.subscriptions import live_subscription
 from billing.tiers import tier_for
@@ -31,17 +31,21 @@ def as_sold(tiers: Iterable[Tier]) -> list[Tier]:
     """The tiers at the prices that the order page asks. One that is not sold has the price that the operator gave it."""
     found = [copy(tier) for tier in tiers]
     if settings.STRIPE_SECRET_KEY:
-        sold = {(row.tier_id, row.interval): row.amount for row in TierPrice.objects.filter(is_sold=True)}
+        sold = sold_amounts()
         for tier in found:
             tier.price_monthly = sold.get((tier.pk, Interval.MONTH), tier.price_monthly)
             tier.price_yearly = sold.get((tier.pk, Interval.YEAR), tier.price_yearly)
     return found
 
 
+def sold_amounts() -> dict[tuple[int, str], Decimal]:
+    """What is charged at the moment: EUR by tier id and interval, VAT included."""
+    return {(row.tier_id, row.interval): row.amount for row in TierPrice.objects.filter(is_sold=True)}
+
+
 def may_end_contracts() -> bool:
     """Does a contract run, or could one begin? Then there must be a way out of it on every page, also where nothing is sold any more."""
-    running = Subscription.objects.filter(source=Subscription.Source.STRIPE).exclude(status__in=(*OVER, *NEVER_BEGAN, ""))
-    return bool(settings.STRIPE_SECRET_KEY) or running.exists()
+    return bool(settings.STRIPE_SECRET_KEY) or Subscription.live().exists()
 
 
 def price_of(tier: Tier, interval: str) -> TierPrice | None:

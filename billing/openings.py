@@ -6,10 +6,9 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from django.db.models import Max, Sum, Value
-from django.db.models.functions import Coalesce, NullIf
+from django.db.models import Sum
 
-from billing.figures import Figures
+from billing.figures import Figures, answered_by
 from billing.models import UsageEvent
 from billing.preview import first_day
 
@@ -69,9 +68,9 @@ def _people(pairs: set[Pair]) -> defaultdict[Pair, set[str]]:
     found: defaultdict[Pair, set[str]] = defaultdict(set)
     if not pairs:
         return found
-    newest = UsageEvent.objects.aggregate(pk=Max("pk"))["pk"] or 0
+    newest = UsageEvent.newest_pk()
     receipts = UsageEvent.objects.filter(pk__gt=newest - NEWEST, tier__in={tier for tier, _model in pairs}).order_by()
-    answered = receipts.annotate(model_id=Coalesce(NullIf("served_model", Value("")), "requested_model"))
+    answered = receipts.annotate(model_id=answered_by())
     for tier, model_id, subject in answered.values_list("tier", "model_id", "subject").distinct():
         if (tier, model_id) in pairs:
             found[tier, model_id].add(subject)

@@ -12,14 +12,13 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from billing import checkout, clock, quota, rates
+from billing import checkout, clock, quota
 from billing.errors import ApiError
 from billing.models import Invoice, Subscription, UsageClass
 from billing.subscriptions import live_subscription
 from billing.tiers import default_tier, tier_for
 
 INVOICES = 24
-MOST, SECONDS = 30, 600  # presses of one account: each asks Stripe
 WAIT_SECONDS, LONGEST_WAIT = 2, 30  # looks of the welcome page, and how many
 
 
@@ -30,8 +29,7 @@ def plan(request: HttpRequest) -> HttpResponse:
     """GET /account/billing"""
     user: Any = request.user
     tier, day = tier_for(user), clock.now().date()
-    balance = quota.balance(f"user:{user.pk}", UsageClass.CLOUD, day, tier.enforced_tokens)
-    percent = min(100, 100 * (balance.used + balance.reserved) // balance.limit) if balance.limit else 0
+    balance = quota.balance(user.subject, UsageClass.CLOUD, day, tier.enforced_tokens)
     context = {
         "tier": tier,
         "free": default_tier(),
@@ -39,7 +37,7 @@ def plan(request: HttpRequest) -> HttpResponse:
         "granted": Subscription.objects.filter(user=user, source=Subscription.Source.GRANT, tier=tier).order_by("-starts_at").first(),
         "invoices": Invoice.objects.filter(user=user).exclude(status__in=("draft", "void"))[:INVOICES],
         "balance": balance,
-        "percent": percent,
+        "percent": balance.percent,
         "resets_at": clock.resets_at(day),
     }
     return render(request, "pages/billing.html", context)
@@ -52,7 +50,7 @@ def change_plan(request: HttpRequest) -> HttpResponse:
     user: Any = request.user
     action, contract = request.POST.get("action"), live_subscription(user)
     try:
-        rates.require(f"stripe:{user.pk}", MOST, SECONDS)
+        checkout.count_press(user)
         if action in ("portal", "card"):
             return redirect(checkout.open_portal(user, to_pay=action == "card"))
         if contract is None:
@@ -89,7 +87,7 @@ def welcome(request: HttpRequest) -> HttpResponse:
 def _asked_of_stripe(user: Any) -> Subscription | None:
     """Its event may be lost: the last look asks Stripe itself."""
     try:
-        rates.require(f"stripe:{user.pk}", MOST, SECONDS)
+        checkout.count_press(user)
         checkout.look_again(user)
     except ApiError:
         return None

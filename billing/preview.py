@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 
-from django.conf import settings
 from django.db.models import Sum
 
 from billing import clock, revenue
@@ -86,8 +85,8 @@ def preview(before: Tier, after: Tier) -> Preview:
         requests=totals["requests_sum"] or 0,
         tokens=totals["charged_sum"] or 0,
         tokens_stopped=cut,
-        cost=_eur(totals["spend_sum"] or Decimal(0)),
-        saved=_eur(cost_of_them) * part,
+        cost=revenue.eur(totals["spend_sum"] or Decimal(0)),
+        saved=revenue.eur(cost_of_them) * part,
         revenue=revenue.monthly_revenue(before),
         unpriced=totals["unpriced_sum"] or 0,
     )
@@ -139,7 +138,3 @@ def _stopped(subject: str, days: dict[date, int], amount: int) -> Stopped:
 
 def _most_first(stopped: Iterable[Stopped]) -> tuple[Stopped, ...]:
     return tuple(sorted(stopped, key=lambda one: -one.amount))
-
-
-def _eur(usd: Decimal) -> Decimal:
-    return usd * Decimal(str(settings.EUR_PER_USD))

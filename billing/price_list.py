@@ -12,6 +12,7 @@ from django.db import transaction
 from djstripe.models import Price, Product
 
 from billing.models import Interval, Tier, TierPrice
+from billing.offers import sold_amounts
 from billing.portal import product_id, write_configurations
 from billing.stripe_api import asking_stripe, client, plain
 
@@ -30,7 +31,7 @@ class Difference:
 
 def differences() -> list[Difference]:
     """Where what is written in the admin is not what Stripe sells. Asks only the database."""
-    sold = {(row.tier_id, row.interval): row.amount for row in TierPrice.objects.filter(is_sold=True)}
+    sold = sold_amounts()
     pairs = (
         Difference(tier, interval, wanted, sold.get((tier.pk, interval), Decimal(0)))
         for tier in Tier.objects.order_by("position")

@@ -76,6 +76,11 @@ class Balance:
         """What is neither used nor held; never negative, also after a downgrade. None = no limit."""
         return None if self.limit is None else max(0, self.limit - self.used - self.reserved)
 
+    @property
+    def percent(self) -> int:
+        """How much of the limit is used or held; 0 where there is none, 100 at the most."""
+        return min(100, 100 * (self.used + self.reserved) // self.limit) if self.limit else 0
+
 
 @dataclass(frozen=True, slots=True)
 class Settlement:

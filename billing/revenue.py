@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from django.conf import settings
 from django.db.models import QuerySet, Sum
 
 from billing.models import Interval, Subscription, Tier
@@ -16,6 +17,11 @@ def monthly_revenue(tier: Tier | None = None) -> Decimal:
     for row in paid.values("interval").annotate(sum=Sum("amount")):
         total += Decimal(row["sum"] or 0) / (12 if row["interval"] == Interval.YEAR else 1)
     return total.quantize(Decimal("0.01"))
+
+
+def eur(usd: Decimal) -> Decimal:
+    """What providers take, in the money that people pay, at the operator's rate."""
+    return usd * Decimal(str(settings.EUR_PER_USD))
 
 
 def _paid() -> QuerySet[Subscription]:

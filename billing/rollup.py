@@ -13,11 +13,10 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Case, Count, F, Max, Min, Q, QuerySet, Sum, Value, When
-from django.db.models.functions import Coalesce, NullIf
+from django.db.models import Case, Count, F, Max, Min, Q, QuerySet, Sum, When
 
 from billing import clock
-from billing.figures import Figures, Mark, TierDay
+from billing.figures import Figures, Mark, TierDay, answered_by
 from billing.models import Price, UsageClass, UsageEvent
 from billing.peaks import peaks
 from billing.visitors import CARRIED_OVER
@@ -88,7 +87,7 @@ def _end(mark: int, until: datetime) -> int:
 
 def _figures(receipts: QuerySet[UsageEvent]) -> Sums:
     """By (day, tier, model). The price of a version is looked up once. What a guest brought along was summed up when it was used."""
-    answered = receipts.exclude(rule=CARRIED_OVER).annotate(model_id=Coalesce(NullIf("served_model", Value("")), "requested_model"))
+    answered = receipts.exclude(rule=CARRIED_OVER).annotate(model_id=answered_by())
     rows = answered.values("day", "tier", "model_id", "price_version", "usage_class").annotate(
         requests=Count("pk"),
         errors=Count("pk", filter=~Q(error_code="")),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -17,7 +17,7 @@ from django.db.models import Q
 from djstripe.models import Customer
 
 from billing import clock, mails, outbox
-from billing.entitlements import OVER, Entitlement, Plan, UnknownPrice, entitlement
+from billing.entitlements import OVER, Entitlement, Plan, UnknownPrice, entitlement, moment
 from billing.models import Invoice, Subscription, TierPrice
 from billing.stripe_api import client, id_of, plain
 
@@ -34,8 +34,7 @@ def live_subscription(user: Any) -> Subscription | None:
 
 def live_subscriptions(user: Any) -> list[Subscription]:
     """All contracts of the account at Stripe, newest first; more than one is an accident."""
-    rows = Subscription.objects.filter(user=user, source=Subscription.Source.STRIPE).select_related("tier", "next_tier")
-    return [row for row in rows.order_by("-starts_at", "-id") if row.is_live]
+    return list(Subscription.live().filter(user=user).select_related("tier", "next_tier").order_by("-starts_at", "-id"))
 
 
 def customer_row(customer_id: str) -> Customer | None:
@@ -185,8 +184,8 @@ def record_invoice(invoice_id: str) -> Invoice | None:
             "amount_paid": _money(one.get("amount_paid") or 0),
             "tax": _money(sum(tax["amount"] for tax in one.get("total_taxes") or ())),
             "currency": one["currency"],
-            "created": _moment(one["created"]),
-            "paid_at": _moment(paid) if paid else None,
+            "created": moment(one["created"]),
+            "paid_at": moment(paid) if paid else None,
             "page": one.get("hosted_invoice_url") or "",
             "pdf": one.get("invoice_pdf") or "",
         },
@@ -201,14 +200,10 @@ def ahead(subscription: dict[str, Any], dated: str) -> timedelta:
         return timedelta()
     name, now = id_of(subscription.get("test_clock")), clock.now().replace(microsecond=0)
     if name:
-        return _moment(client().test_helpers.test_clocks.retrieve(name).frozen_time) - now
+        return moment(client().test_helpers.test_clocks.retrieve(name).frozen_time) - now
     ahead = parsedate_to_datetime(dated) - now if dated else timedelta()
     return ahead if abs(ahead) > CLOCKS_DIFFER else timedelta()
 
 
 def _money(cents: int) -> Decimal:
     return Decimal(cents) / 100
-
-
-def _moment(seconds: int) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)

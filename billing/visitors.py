@@ -11,6 +11,7 @@ from django.db.models import F
 
 from billing import clock
 from billing.models import Tier, UsageClass, UsageDay, UsageEvent
+from billing.quota import Balance
 from billing.request_ids import new_request_id
 from billing.tiers import get_tier
 
@@ -62,5 +63,6 @@ def _count(used: int, usage_class: str, *, account_id: int, subject: str, tier: 
 
 def _room(row: UsageDay, tier: Tier) -> int:
     """What that counter has left."""
-    limited = row.usage_class == UsageClass.CLOUD and tier.daily_tokens and not tier.shadow
-    return max(0, tier.daily_tokens - row.used - row.reserved) if limited else sys.maxsize
+    limit = tier.enforced_tokens if row.usage_class == UsageClass.CLOUD else None
+    rest = Balance(row.used, row.reserved, limit).remaining
+    return sys.maxsize if rest is None else rest

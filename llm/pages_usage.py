@@ -23,6 +23,7 @@ from accounts.models import ApiKey
 from billing import clock, quota
 from billing.charges import Outcome
 from billing.models import Price, UsageClass, UsageDay, UsageEvent
+from billing.tables import cell
 from billing.visitors import CARRIED_OVER
 from llm.persona import saying
 from llm.serializers_usage import ReceiptSerializer
@@ -101,7 +102,7 @@ def dashboard(request: HttpRequest) -> HttpResponse:
     context = {
         "tier": tier,
         "balance": balance,
-        "percent": min(100, 100 * (balance.used + balance.reserved) // balance.limit) if balance.limit else 0,
+        "percent": balance.percent,
         "unlimited": quota.balance(caller.subject, UsageClass.UNLIMITED, today, None),
         "resets_at": clock.resets_at(today),
         "seconds_left": max(1, math.ceil((clock.resets_at(today) - clock.now()).total_seconds())),
@@ -190,13 +191,8 @@ def _csv(found: Iterable[UsageEvent]) -> HttpResponse:
     response.headers["Content-Disposition"] = 'attachment; filename="receipts.csv"'
     writer = csv.writer(response)
     writer.writerow(names)
-    writer.writerows([_cell(getattr(row, name)) for name in names] for row in found)
+    writer.writerows([cell(getattr(row, name)) for name in names] for row in found)
     return response
-
-
-def _cell(value: Any) -> Any:
-    """A value that no spreadsheet takes for a formula."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
 @require_safe

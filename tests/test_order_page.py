@@ -122,7 +122,7 @@ def test_an_unproven_address_is_proven_first(at_home: httpx.Client, settings: An
 
 
 def test_pressing_without_end_is_stopped(at_home: httpx.Client, simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("billing.pages.MOST", 2)
+    monkeypatch.setattr("billing.checkout.MOST", 2)
     for _ in range(2):
         assert at_home.post("/account/billing/change", data={"action": "portal"}).headers["Location"].startswith(simulator.url)
     assert at_home.post("/account/billing/change", data={"action": "portal"}).headers["Location"] == "/account/billing"

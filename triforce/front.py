@@ -139,8 +139,8 @@ def _money(rows: list[dict[str, Any]], today: date) -> list[Tile]:
     spent = sum((row["spend"] for row in rows if row["day"] == today), Decimal(0))
     month = sum((row["spend"] for row in rows), Decimal(0))
     unpriced = sum(row["unpriced"] for row in rows if row["day"] == today)
-    income, rate = revenue.monthly_revenue(), Decimal(str(settings.EUR_PER_USD))
-    margin, paid, held = income - month * rate, reverse("admin:billing_subscription_changelist"), prices.waiting().count()
+    income = revenue.monthly_revenue()
+    margin, paid, held = income - revenue.eur(month), reverse("admin:billing_subscription_changelist"), prices.waiting().count()
     notes = [_("%(month)s USD in 30 days") % {"month": f"{month:,.2f}"}]
     if unpriced:
         notes.append(_("%(count)d answers without a known price") % {"count": unpriced})

@@ -17,15 +17,13 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from billing import rates
-from billing.checkout import start_checkout
+from billing.checkout import count_press, start_checkout
 from billing.errors import ApiError, InvalidRequest
 from billing.models import Order, TierPrice
 from billing.offers import price_of
 from billing.tiers import get_tier
 from triforce.models import Text
 
-MOST, SECONDS = 30, 600  # presses of one account
 TEXTS = ("terms", "withdrawal")  # what an order agrees to
 TERMS = gettext_lazy("I have read the terms and the information on my right of withdrawal, and agree to the terms.")
 EARLY = gettext_lazy(
@@ -53,7 +51,7 @@ def order(request: HttpRequest, slug: str, interval: str) -> HttpResponse:
     form = OrderForm(request.POST or None, initial={"order": uuid.uuid4()})
     if request.method == "POST" and form.is_valid():
         try:
-            rates.require(f"stripe:{request.user.pk}", MOST, SECONDS)
+            count_press(request.user)
             return redirect(start_checkout(_order(request, form.cleaned_data["order"], price)))
         except ApiError as error:
             form.add_error(None, str(error))
