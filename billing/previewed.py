@@ -19,7 +19,7 @@ class PreviewedAdmin(AuditedAdmin):
     """A change of a column in `previewed` is saved by a second yes, on a page of `preview_template` that look_ahead() fills."""
 
     previewed: frozenset[str] = frozenset()
-    preview_template: str
+    preview_template = "admin/preview.html"
 
     def look_ahead(self, request: HttpRequest, before: Any, form: Any) -> dict[str, Any]:
         """What the page says of the change. `form.instance` is the row as it would be."""

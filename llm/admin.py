@@ -163,7 +163,6 @@ class LanguageModelAdmin(PreviewedAdmin, SwitchableAdmin):
     """A model's lowest tier is changed after a look at who would lose the model."""
 
     previewed = frozenset({"min_tier"})
-    preview_template = "admin/llm/languagemodel/preview.html"
     form = ModelForm
     list_display = ("model_id", "min_tier", "enabled", "listed", "position", "context_window", "price", "status", "source", "missing_since")
     list_filter = ("provider", "enabled", "listed", "min_tier", "status", "source", ("missing_since", admin.EmptyFieldListFilter))

@@ -1,3 +1,5 @@
+import { wordsOf } from "./text.js";
+
 /**
  * Marks words where they stand in an element, in any case.
  * @param {HTMLElement} element
@@ -32,5 +34,3 @@ export function holds(turn, words) {
   const text = `${turn.prompt}\n${turn.columns.map((one) => one.answer).join("\n")}`.toLowerCase();
   return wordsOf(words).some((word) => text.includes(word));
 }
-
-const wordsOf = (words) => words.toLowerCase().split(/\s+/).filter(Boolean);

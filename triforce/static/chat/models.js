@@ -1,7 +1,7 @@
 import { api } from "./api.js";
 import { boot } from "./boot.js";
 import { kept } from "./storage.js";
-import { gettext } from "./text.js";
+import { gettext, wordsOf } from "./text.js";
 
 const BADGES = { vision: gettext("Sees pictures"), tools: gettext("Tools"), reasoning: gettext("Reasons") };
 const STATES = { healthy: gettext("works"), degraded: gettext("falters"), offline: gettext("away"), no_api_key: gettext("not set up"), unknown: gettext("not asked yet") };
@@ -61,7 +61,7 @@ export class Models extends EventTarget {
 
   /** Those whose name, id or provider has every word, in groups: favourites first, then by provider. */
   grouped(words = "") {
-    const asked = words.toLowerCase().split(/\s+/).filter(Boolean);
+    const asked = wordsOf(words);
     const fitting = this.list.filter((model) => {
       const text = `${model.name} ${model.id} ${this.badges(model).join(" ")}`.toLowerCase();
       return asked.every((word) => text.includes(word));

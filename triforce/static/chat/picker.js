@@ -1,6 +1,6 @@
 import { MOST_BESIDE } from "./boot.js";
 import { openDialog } from "./dialog.js";
-import { el, icon, iconButton } from "./dom.js";
+import { coarse, el, icon, iconButton } from "./dom.js";
 import { fill, gettext, ngettext, number, short } from "./text.js";
 import { toastError } from "./toast.js";
 
@@ -74,5 +74,5 @@ export function openPicker(models, { chosen, several = MOST_BESIDE > 1, onpick }
   models.addEventListener("change", draw);
   dialog.addEventListener("close", () => models.removeEventListener("change", draw));
   draw();
-  (matchMedia("(pointer: coarse)").matches ? (list.querySelector("[aria-current]") ?? search) : search).focus();
+  (coarse.matches ? (list.querySelector("[aria-current]") ?? search) : search).focus();
 }

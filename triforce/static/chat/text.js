@@ -14,6 +14,9 @@ export const ngettext = (one, many, count) => window.ngettext?.(one, many, count
 /** `%(name)s` in a sentence, filled. */
 export const fill = (sentence, values) => sentence.replace(/%\((\w+)\)s/g, (_whole, name) => String(values[name] ?? ""));
 
+/** The words of a search, in small letters. */
+export const wordsOf = (words) => words.toLowerCase().split(/\s+/).filter(Boolean);
+
 /** 1,234 */
 export const number = (value) => numbers.format(value);
 
