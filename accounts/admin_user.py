@@ -147,7 +147,7 @@ class UserAdmin(AuditedAdmin, StockUserAdmin):
         if user is not None and self.has_view_permission(request, user):
             buttons = (("grant", GRANT), ("suspend", SUSPEND), ("look", RIGHT), ("forget", FORGET))
             may = {f"may_{name}": request.user.has_perm(right) for name, right in buttons}
-            if user.is_staff or user.is_superuser:
+            if user.works_here:
                 may |= {"may_suspend": _rules(request) and user.pk != request.user.pk, "may_look": False}
             context = {"overview": overview(user), **may}
         return super().change_view(request, object_id, form_url, {**context, **(extra_context or {})})
@@ -184,7 +184,7 @@ class UserAdmin(AuditedAdmin, StockUserAdmin):
             words = _("It takes the place of earlier grants. What was paid for stays, and the higher tier counts.")
             return self.ask(request, user, form, title=_("Give a tier"), words=words, press=_("Give it"))
         tier, ends_at = form.cleaned_data["tier"], form.cleaned_data["ends_at"]
-        before = overview(user).tier
+        before = tier_for(user)
         grant(user, tier, note=form.cleaned_data["reason"], ends_at=ends_at)
         now = tier_for(user)
         given = {"tier": [before.name, now.name], "grant": [None, tier.name], "until": [None, str(ends_at or "")]}
@@ -200,7 +200,7 @@ class UserAdmin(AuditedAdmin, StockUserAdmin):
     def suspend(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """GET, POST …/suspend/: close the account, or open it again. One of the staff's is a superuser's to close, and never one's own."""
         user = self.chosen(request, object_id, SUSPEND)
-        if ((user.is_staff or user.is_superuser) and not _rules(request)) or user.pk == request.user.pk:
+        if (user.works_here and not _rules(request)) or user.pk == request.user.pk:
             raise PermissionDenied
         closes = user.is_active
         form = ReasonForm(request.POST or None)
@@ -220,7 +220,7 @@ class UserAdmin(AuditedAdmin, StockUserAdmin):
         """GET, POST …/look/: see the portal as they do."""
         user = self.chosen(request, object_id, RIGHT)
         form = ReasonForm(request.POST or None)
-        if user.is_staff or user.is_superuser:
+        if user.works_here:
             raise PermissionDenied
         if not form.is_valid():
             words = _("You see their pages, and can change nothing; their chats stay closed. They read when you looked, and why.")

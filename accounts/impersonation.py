@@ -44,7 +44,7 @@ def current(request: HttpRequest) -> Impersonation | None:
 
 def _may(operator: Any, user: User) -> bool:
     """Somebody who works here now, and an account that is nobody's who does."""
-    return operator.is_active and operator.is_staff and operator.has_perm(RIGHT) and not (user.is_staff or user.is_superuser)
+    return operator.is_active and operator.is_staff and operator.has_perm(RIGHT) and not user.works_here
 
 
 def end(request: HttpRequest) -> None:

@@ -123,6 +123,18 @@ class User(AbstractUser):
         """The meter's name for this account."""
         return f"user:{self.pk}"
 
+    @property
+    def works_here(self) -> bool:
+        """Are they of the staff?"""
+        return self.is_staff or self.is_superuser
+
+    @property
+    def email_is_verified(self) -> bool:
+        """Has the address they have now been proven?"""
+        from allauth.account.models import EmailAddress  # its models need this one first
+
+        return EmailAddress.objects.filter(user=self, email=self.email, verified=True).exists()
+
     def end_logins(self) -> None:
         """Revoke every login token, and what makes new ones without a password: the devices' credentials. API keys stay."""
         self.login_tokens.filter(revoked=False).update(revoked=True)

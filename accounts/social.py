@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from allauth.account.models import EmailAddress
 from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.core.ratelimit import respond_429
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter, _build_apps_from_settings
@@ -26,7 +25,7 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):
     def pre_social_login(self, request: HttpRequest, sociallogin: SocialLogin) -> None:
         """The mailbox's owner comes by another way for the first time: what a squatter made with the address stops working."""
         known_by_address = sociallogin.is_existing and sociallogin.account.pk is None
-        if known_by_address and not _is_verified(sociallogin.user):
+        if known_by_address and not sociallogin.user.email_is_verified:
             user = User.objects.get(pk=sociallogin.user.pk)
             user.set_unusable_password()
             user.save(update_fields=["password"])
@@ -57,7 +56,3 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):
         user: User = super().populate_user(request, sociallogin, data)
         user.name = str(data.get("name") or "")[: User._meta.get_field("name").max_length]
         return user
-
-
-def _is_verified(user: User) -> bool:
-    return EmailAddress.objects.filter(user=user, email=user.email, verified=True).exists()

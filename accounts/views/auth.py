@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from allauth.account.models import EmailAddress
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
@@ -103,7 +102,7 @@ class MeView(APIView):
                 "name": user.name,
                 "tier": caller.tier.slug,
                 "tier_name": caller.tier.name,
-                "email_verified": EmailAddress.objects.filter(user=user, email=user.email, verified=True).exists(),
+                "email_verified": user.email_is_verified,
                 "carrier": caller.carrier,
                 "scopes": sorted(SCOPES if caller.scopes is None else caller.scopes),
                 "created": stamp(user.date_joined),

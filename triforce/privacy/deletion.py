@@ -64,7 +64,7 @@ def is_ours(text: str) -> bool:
 
 def obstacle(user: User) -> str:
     """Why this account cannot be deleted now; "" where it can."""
-    if user.is_staff or user.is_superuser:
+    if user.works_here:
         return _("This account administers TriForce. Another administrator must take that right away first.")
     if user.email == FORMER_STAFF:
         return _("This account keeps the log of those who worked here.")
