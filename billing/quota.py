@@ -432,6 +432,11 @@ def balance(subject: str, usage_class: str, day: date, limit: int | None) -> Bal
 
 def left(holder: Holder, usage_class: str, day: date) -> int | None:
     """What is left for this holder: the smaller of its own and its key's rest. None = no limit; one on trial is none."""
+    return counted(holder, usage_class, day)[1]
+
+
+def counted(holder: Holder, usage_class: str, day: date) -> tuple[Balance, int | None]:
+    """The holder's own counters, and what is left() for it, in one reading."""
     holder = replace(holder, limit=0) if holder.shadow else holder
     balances = [balance(subject, klass, day, limit) for subject, klass, _, limit, _ in _rows(holder, usage_class, day, 0)]
-    return min((rest.remaining for rest in balances if rest.remaining is not None), default=None)
+    return balances[0], min((rest.remaining for rest in balances if rest.remaining is not None), default=None)

@@ -152,8 +152,8 @@ def allowed_routes(caller: Caller, entry: ModelEntry, request: ChatRequest) -> t
 
 
 def sees(entry: ModelEntry, request: ChatRequest) -> bool:
-    """Can it look at the request's images? One of which nothing is known may."""
-    return not entry.capabilities or entry.can("vision") or not any(message.images for message in request.messages)
+    """Can it look at the request's images, if it has some?"""
+    return entry.may_see or not any(message.images for message in request.messages)
 
 
 def usage_class(caller: Caller, entry: ModelEntry) -> str:

@@ -72,6 +72,11 @@ class ModelEntry:
         return capability in self.capabilities if self.capabilities else capability == "chat"
 
     @property
+    def may_see(self) -> bool:
+        """Can it look at images? One of which nothing is known may."""
+        return not self.capabilities or self.can("vision")
+
+    @property
     def stem(self) -> str:
         """The same for the same model at another provider: vendor, spelling and where it runs left out."""
         stem = self.native_id.casefold().rsplit("/", 1)[-1]

@@ -45,14 +45,14 @@ def check_all(*, force: bool = False) -> int:
     `force` looks at all, due or not.
     """
     due = _claim(force)
-    looks = asyncio.run(_look_once(due))
+    looks = asyncio.run(transport.once(_look_at_all(due)))
     _write_all(looks)
     return len(due)
 
 
 def check_now(providers: Iterable[Provider]) -> list[tuple[Provider, Look]]:
     """Look at these, due or not, and write what they showed. Synchronous, outside of any event loop."""
-    looks = asyncio.run(_look_once(list(providers)))
+    looks = asyncio.run(transport.once(_look_at_all(list(providers))))
     _write_all(looks)
     return looks
 
@@ -76,14 +76,6 @@ def _claim(force: bool) -> list[Provider]:
         if _provider_rows.filter(mine).update(checked_at=now):
             claimed.append(row)
     return claimed
-
-
-async def _look_once(providers: list[Provider]) -> list[tuple[Provider, Look]]:
-    """For an event loop that ends with it: leaves no connection open."""
-    try:
-        return await _look_at_all(providers)
-    finally:
-        await transport.close()
 
 
 async def _look_at_all(providers: Iterable[Provider]) -> list[tuple[Provider, Look]]:

@@ -74,13 +74,12 @@ def compose(caller: Caller, ask: Ask, *, quoted: bool = False) -> Composed:
         settings["model"] = ask.request.model or conversation.model
     request = replace(ask.request, **settings)
     entry = choose_model(caller, request)
-    sees = not entry.capabilities or entry.can("vision")
     question = _question(ask, files)
-    if not sees and any(file.kind == Attachment.Kind.IMAGE for file in question.files):
+    if not entry.may_see and any(file.kind == Attachment.Kind.IMAGE for file in question.files):
         raise InvalidRequest(_("%(model)s cannot see images. Choose a model that can.") % {"model": entry.model_id}, field="model")
     system, before = _spoken(ask, files) if ask.temporary else (_system(ask, conversation), _before(parent))
     room = None if entry.context_window is None else entry.context_window - output_for(request, entry)
-    kept = _that_fit(_thinned(before, sees), room, beside=(*system, question))
+    kept = _that_fit(_thinned(before, entry.may_see), room, beside=(*system, question))
     said = (*system, *kept, question)
     return Composed(
         replace(request, messages=_messages(said, quoted)),

@@ -121,13 +121,13 @@ class Doorway:
 def ready(caller: Caller) -> bytes:
     """The first frame: who the caller is, and what is left of the day."""
     day = clock.now().date()
-    today = quota.balance(caller.subject, UsageClass.CLOUD, day, None)
+    today, remaining = quota.counted(holder(caller), UsageClass.CLOUD, day)
     return socket.frame(
         "ready",
         user=caller.email or None,
         tier=caller.tier.slug,
         tier_name=caller.tier.name,
-        tokens_remaining=quota.left(holder(caller), UsageClass.CLOUD, day),
+        tokens_remaining=remaining,
         token_limit=caller.tier.daily_tokens,
         tokens_used_today=today.used,
         resets_at=clock.stamp(clock.resets_at(day)),

@@ -48,13 +48,10 @@ def ask(provider: Provider) -> list[ListedModel]:
     """The provider's list. Synchronous, outside of any event loop. Raises UpstreamError, TimeoutError."""
 
     async def asked() -> list[ListedModel]:
-        try:
-            async with asyncio.timeout(SECONDS):
-                return await listing(provider)
-        finally:
-            await transport.close()
+        async with asyncio.timeout(SECONDS):
+            return await listing(provider)
 
-    return asyncio.run(asked())
+    return asyncio.run(transport.once(asked()))
 
 
 def difference(provider: Provider, listed: Sequence[ListedModel]) -> Difference:

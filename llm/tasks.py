@@ -11,7 +11,7 @@ from billing.db import guarded
 from llm import alerts, attachments, health, idempotency, listing, turns
 from llm.checks import check_all
 from llm.providers import transport
-from llm.sync import Report, sync_all
+from llm.sync import sync_all
 
 
 @shared_task
@@ -35,7 +35,7 @@ def alert_operators() -> None:
 @shared_task
 def sync_catalogue() -> None:
     """Read every provider's model list."""
-    for report in asyncio.run(_synced()):
+    for report in asyncio.run(transport.once(sync_all())):
         if report.problem:
             body = f"{report.problem}\n\nNothing was changed; `manage.py sync_catalogue` tries again at once.\n"
             outbox.tell_operators(
@@ -66,10 +66,3 @@ def purge_conversations() -> None:
 def purge_answers() -> None:
     """Forget the answers kept for requests that are sent again."""
     idempotency.purge()
-
-
-async def _synced() -> list[Report]:
-    try:
-        return await sync_all()
-    finally:
-        await transport.close()

@@ -74,7 +74,7 @@ class YourTierView(APIView):
     @extend_schema(operation_id="your_tier", responses=YourTierSerializer)
     def get(self, request: Request) -> Response:
         caller, day = cast(Caller, request.auth), clock.now().date()
-        today = quota.balance(caller.subject, UsageClass.CLOUD, day, None)
+        today, remaining = quota.counted(holder(caller), UsageClass.CLOUD, day)
         created = None if caller.is_guest else clock.stamp(cast(User, request.user).date_joined)
         return Response(
             {
@@ -82,7 +82,7 @@ class YourTierView(APIView):
                 "tokens_today": today.used,
                 "tokens_used_today": today.used,
                 "token_limit": caller.tier.daily_tokens,
-                "tokens_remaining": quota.left(holder(caller), UsageClass.CLOUD, day),
+                "tokens_remaining": remaining,
                 "resets_at": clock.stamp(clock.resets_at(day)),
                 "created": created,
             }
@@ -97,7 +97,7 @@ class TokensView(APIView):
     @extend_schema(operation_id="tokens_today", responses=UsageSerializer)
     def get(self, request: Request) -> Response:
         caller, day = cast(Caller, request.auth), clock.now().date()
-        today = quota.balance(caller.subject, UsageClass.CLOUD, day, None)
+        today, remaining = quota.counted(holder(caller), UsageClass.CLOUD, day)
         unlimited = quota.balance(caller.subject, UsageClass.UNLIMITED, day, None)
         return Response(
             {
@@ -107,7 +107,7 @@ class TokensView(APIView):
                 "used_today": today.used,
                 "reserved": today.reserved,
                 "limit": caller.tier.daily_tokens,
-                "remaining": quota.left(holder(caller), UsageClass.CLOUD, day),
+                "remaining": remaining,
                 "unlimited": caller.tier.enforced_tokens is None,
                 "ollama_unlimited": caller.tier.ollama_unlimited,
                 "used_unlimited_today": unlimited.used,

@@ -10,9 +10,9 @@ import asyncio
 import io
 import time
 import weakref
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import aiohttp
 import orjson
@@ -20,6 +20,8 @@ from aiohttp.abc import AbstractStreamWriter
 
 from llm.providers.errors import IncompleteAnswer, InvalidAnswer, UpstreamError, classify
 from llm.providers.guard import BlockedAddress, GuardedResolver, checked_url, refused
+
+T = TypeVar("T")
 
 CONNECT_SECONDS = 5.0
 KEEP_ALIVE_SECONDS = 30.0
@@ -299,6 +301,14 @@ def current() -> Transport:
     if found is None:
         found = _transports[loop] = Transport()
     return found
+
+
+async def once(work: Awaitable[T]) -> T:
+    """What comes of it, on an event loop that ends with it: leaves no connection open."""
+    try:
+        return await work
+    finally:
+        await close()
 
 
 async def close() -> None:

@@ -18,18 +18,11 @@ class Command(BaseCommand):
     help = "Reads the model list of every provider that is set up, and updates the catalogue. Deletes nothing."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        reports = async_to_sync(_synced)()
+        reports = async_to_sync(transport.once)(sync_all())
         self.stdout.write(table(reports))
         off = [row.slug for row in Provider.objects.filter(enabled=True) if not is_on(row)]
         if off:
             self.stdout.write(f"Not set up: {', '.join(off)}.")
-
-
-async def _synced() -> list[Report]:
-    try:
-        return await sync_all()
-    finally:
-        await transport.close()
 
 
 def table(reports: list[Report]) -> str:
