@@ -48,7 +48,7 @@ INSERT INTO billing_usageevent (request_id, account_id, subject, key_limited, ti
 SELECT 'req_fill' || n,
   CASE WHEN n % 12 = 0 THEN NULL ELSE u END,
   CASE WHEN n % 12 = 0 THEN 'guest:' || (n % 5000) ELSE 'user:' || u END,
-  {false}, CASE WHEN n % 12 = 0 THEN 'guest' WHEN u % 10 = 0 THEN 'enterprise' WHEN u % 10 < 3 THEN 'pro' ELSE 'registered' END,
+  false, CASE WHEN n % 12 = 0 THEN 'guest' WHEN u % 10 = 0 THEN 'enterprise' WHEN u % 10 < 3 THEN 'pro' ELSE 'registered' END,
   CASE WHEN n % 3 = 0 THEN 'websocket' ELSE 'client' END, {day},
   CASE WHEN u % 10 < 3 AND n % 4 = 0 THEN 'unlimited' ELSE 'cloud' END, {model}, CASE WHEN n % 50 = 0 THEN '' ELSE {model} END, '[]',
   CASE WHEN n % 50 = 0 THEN 'failed' WHEN n % 997 = 0 THEN 'expired' ELSE 'settled' END, n % 2 = 0,
@@ -144,7 +144,7 @@ def receipts(count: int, first: int, people_count: int) -> None:
     else:
         created = f"strftime('%Y-%m-%d %H:%M:%f', 'now', '-' || (({count} - n) * {step}) || ' seconds')"
         day, parameters = f"date('now', '-' || (({count} - n) * {step}) || ' seconds')", [count, first, people_count]
-    sql = RECEIPTS.format(numbers="{numbers}", false="false", day=day, model=model, price=price, created=created).replace("%", "%%")
+    sql = RECEIPTS.format(numbers="{numbers}", day=day, model=model, price=price, created=created).replace("%", "%%")
     with connection.cursor() as cursor:
         cursor.execute(sql.replace("{numbers}", NUMBERS[connection.vendor]), parameters)
         cursor.execute(DAYS_OF_RECEIPTS)

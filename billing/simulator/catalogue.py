@@ -208,11 +208,11 @@ def _claim_lookup_key(world: World, params: Params, price: Object) -> None:
     price["lookup_key"] = key
 
 
-def price_and_product(world: World, id: str, param: str = "price") -> tuple[Object, Object]:
-    """An active, recurring price and its product. Raises ApiError."""
+def recurring_price(world: World, id: str, param: str = "price") -> Object:
+    """An active, recurring price. Raises ApiError."""
     price = world.get("price", id, param)
     if not price["active"]:
         raise ApiError(f"The price specified is inactive: {id}", code="price_inactive", param=param)
     if not price["recurring"]:
         raise ApiError(f"The price {id} is no recurring one: a subscription needs recurring prices.", param=param)
-    return price, world.get("product", price["product"])
+    return price

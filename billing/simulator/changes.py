@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from billing.simulator.cards import MESSAGES, code_of
-from billing.simulator.collection import ENDED, collect, end
-from billing.simulator.errors import ApiError, declined
-from billing.simulator.items import change, cycle
+from billing.simulator.collection import ENDED, collect, end, refused
+from billing.simulator.errors import ApiError
+from billing.simulator.items import change, cycle, ends_at
 from billing.simulator.methods import attach
 from billing.simulator.money import after
 from billing.simulator.schedules import new_phase, release, schedule_for
@@ -67,7 +66,7 @@ def update(world: World, features: Object, subscription: Object, price: Object) 
     draft = change(world, subscription, [entry], proration=features["subscription_update"]["proration_behavior"])
     world.changed("customer.subscription.updated", subscription, before)
     if draft and (code := collect(world, draft)):
-        raise declined(MESSAGES.get(code, "There is no payment method to charge."), code, code_of(code))
+        raise refused(code)
 
 
 def wanted(subscription: Object, price: Object) -> Object:
@@ -99,7 +98,7 @@ def cancel(world: World, features: Object, subscription: Object, feedback: str |
     if features["subscription_cancel"]["mode"] == "immediately":
         end(world, subscription, "cancellation_requested")
         return
-    ends = min(item["current_period_end"] for item in subscription["items"]["data"])
+    ends = ends_at(subscription)
     set_cancel(world, subscription, False, ends)  # Stripe's portal names the time, and leaves cancel_at_period_end as it is
     world.changed("customer.subscription.updated", subscription, before)
 

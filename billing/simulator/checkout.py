@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from billing.simulator import discounts
 from billing.simulator.customers import living
+from billing.simulator.discounts import asked_for
 from billing.simulator.errors import ApiError
 from billing.simulator.items import described
 from billing.simulator.money import percentage, tax_within
@@ -31,7 +32,7 @@ def create_session(world: World, params: Params) -> Object:
     now = world.now(customer["id"] if customer else None)
     data, id = params.nested("subscription_data"), new_id("cs_test", 58)
     trial = _trial_end(data, now)
-    coupons = [{name: value for name in ("coupon", "promotion_code") if (value := row.text(name))} for row in params.items("discounts")]
+    coupons = asked_for(params)
     allow_codes = params.boolean("allow_promotion_codes")
     if coupons and allow_codes:
         raise ApiError("You may only specify one of these parameters: allow_promotion_codes, discounts.", param="discounts")

@@ -104,6 +104,11 @@ def end(world: World, subscription: Object, reason: str) -> Object:
     return subscription
 
 
+def refused(code: str) -> ApiError:
+    """The answer to a request whose payment collect() says did not go through."""
+    return declined(MESSAGES.get(code, "There is no payment method to charge."), code, code_of(code))
+
+
 def expire(world: World, subscription: Object) -> None:
     """A subscription whose first invoice was not paid within 23 hours never comes to life."""
     before = render(subscription)

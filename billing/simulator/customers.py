@@ -6,9 +6,11 @@ import re
 
 from billing.simulator.errors import ApiError
 from billing.simulator.params import Params
-from billing.simulator.routing import page, route
+from billing.simulator.routing import page, retrieving, route
 from billing.simulator.store import Object
 from billing.simulator.world import World, new_id, render
+
+retrieving("/v1/tax_ids", "tax_id")
 
 ADDRESS = ("city", "country", "line1", "line2", "postal_code", "state")
 TAX_ID_SHAPES = {"eu_vat": r"[A-Z]{2}[0-9A-Za-z]{2,12}", "gb_vat": r"GB\d{9}(\d{3})?", "ch_vat": r"CHE-?[\d.]{9,11} ?(MWST|TVA|IVA)"}
@@ -142,11 +144,6 @@ def add_tax_id(world: World, customer: Object, kind: str, value: str) -> Object:
 @route("GET", "/v1/customers/{id}/tax_ids")
 def list_tax_ids(world: World, params: Params, id: str) -> Object:
     return page(params, world.store.where("tax_id", customer=living(world, id)["id"]), f"/v1/customers/{id}/tax_ids")
-
-
-@route("GET", "/v1/tax_ids/{id}")
-def retrieve_tax_id(world: World, params: Params, id: str) -> Object:
-    return world.get("tax_id", id)
 
 
 @route("GET", "/v1/customers/{id}/tax_ids/{tax_id}")

@@ -19,6 +19,11 @@ retrieving("/v1/promotion_codes", "promotion_code")
 listing_of("/v1/promotion_codes", "promotion_code", "active", "code", "customer")
 
 
+def asked_for(params: Params) -> list[dict[str, str]]:
+    """The entries of discounts[]: a coupon or a promotion code each."""
+    return [{name: value for name in ("coupon", "promotion_code") if (value := row.text(name))} for row in params.items("discounts")]
+
+
 @route("POST", "/v1/coupons")
 def create_coupon(world: World, params: Params) -> Object:
     percent, amount = params.number("percent_off"), params.integer("amount_off")

@@ -28,6 +28,6 @@ def missing(kind: str, id: str, param: str = "id") -> ApiError:
     return ApiError(f"No such {kind.replace('_', ' ')}: '{id}'", status=404 if param == "id" else 400, code="resource_missing", param=param)
 
 
-def declined(message: str, decline_code: str, code: str = "card_declined", **more: Any) -> ApiError:
+def declined(message: str, decline_code: str, code: str = "card_declined") -> ApiError:
     """402, as for a card that the bank refuses."""
-    return ApiError(message, status=402, kind="card_error", code=code, decline_code=decline_code, **more)
+    return ApiError(message, status=402, kind="card_error", code=code, decline_code=decline_code)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from billing.simulator.cards import CARDS, payment_method
+from billing.simulator.customers import ADDRESS
 from billing.simulator.html import Words
 from billing.simulator.store import Object
 from billing.simulator.world import World
@@ -36,8 +37,7 @@ def card_from(world: World, _: Words, given: Mapping[str, str]) -> Object:
 
 
 def address_from(given: Mapping[str, str]) -> Object:
-    names = ("city", "country", "line1", "line2", "postal_code", "state")
-    return {name: given.get(name) or None for name in names}
+    return {name: given.get(name) or None for name in ADDRESS}
 
 
 def check_email(_: Words, email: str) -> str:

@@ -10,6 +10,7 @@ from billing.simulator.routing import page, retrieving, route
 from billing.simulator.store import Object
 from billing.simulator.world import World, listing, new_id, render
 
+retrieving("/v1/invoices", "invoice")
 retrieving("/v1/invoiceitems", "invoiceitem")
 DRAFT_SECONDS = 3600  # how long a renewal's invoice stays a draft
 
@@ -92,11 +93,6 @@ def give_up(world: World, invoice: Object, status: str) -> Object:
 
 def subscription_of(world: World, invoice: Object) -> Object:
     return world.get("subscription", invoice["parent"]["subscription_details"]["subscription"])
-
-
-@route("GET", "/v1/invoices/{id}")
-def retrieve_invoice(world: World, params: Params, id: str) -> Object:
-    return world.get("invoice", id)
 
 
 @route("GET", "/v1/invoices")

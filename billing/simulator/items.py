@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from billing.simulator.catalogue import price_and_product
+from billing.simulator.catalogue import recurring_price
 from billing.simulator.errors import ApiError
 from billing.simulator.invoices import make
 from billing.simulator.lines import Period, net_of_percent, pend, remaining, unused, whole
@@ -12,14 +12,21 @@ from billing.simulator.routing import page, route
 from billing.simulator.store import Object
 from billing.simulator.world import World, new_id, render
 
+PRORATIONS = ("create_prorations", "always_invoice", "none")
+
 
 def described(world: World, params: Params) -> Object:
     """An entry of items[] that names a price: {price, quantity, metadata}. Raises ApiError."""
-    price, _ = price_and_product(world, params.required("price"), params.full("price"))
+    price = recurring_price(world, params.required("price"), params.full("price"))
     quantity = params.integer("quantity", 1)
     if not quantity or not 1 <= quantity <= 1_000_000:
         raise ApiError("Invalid integer: quantity must be 1 or more.", param=params.full("quantity"))
     return {"price": render(price), "quantity": quantity, "metadata": params.metadata()}
+
+
+def ends_at(subscription: Object) -> int:
+    """When the period that runs is over: of several items the first one's."""
+    return min(item["current_period_end"] for item in subscription["items"]["data"])
 
 
 def period_from(subscription: Object, price: Object, start: int, trial_end: int | None = None) -> Period:

@@ -13,6 +13,7 @@ from billing.simulator.store import Object
 from billing.simulator.world import World, new_id, render
 
 listing_of("/v1/setup_intents", "setup_intent", "customer")
+retrieving("/v1/payment_methods", "payment_method")
 retrieving("/v1/setup_intents", "setup_intent")
 ATTACHABLE = "The simulator knows the test cards' tokens (pm_card_visa, …) and the payment methods made here."
 
@@ -52,11 +53,6 @@ def create_method(world: World, params: Params) -> Object:
     month, year = card.integer("exp_month") or 0, card.integer("exp_year") or 0
     card.skip("cvc")
     return payment_method(world, CARDS[number], month, year)
-
-
-@route("GET", "/v1/payment_methods/{id}")
-def retrieve_method(world: World, params: Params, id: str) -> Object:
-    return world.get("payment_method", id)
 
 
 @route("GET", "/v1/payment_methods")

@@ -30,7 +30,7 @@ from billing.simulator.orders import complete, success_url
 from billing.simulator.service import Service
 from billing.simulator.store import Object
 from billing.simulator.words import day, language_of, money, translator
-from billing.simulator.world import World
+from billing.simulator.world import World, no_request
 
 
 async def show(request: web.Request) -> web.Response:
@@ -50,7 +50,7 @@ async def submit(request: web.Request) -> web.StreamResponse:
     known = world.store.peek("checkout.session", request.match_info["id"])
     language = language_of(known["locale"] if known else None, request.headers.get("Accept-Language", ""))
     _ = translator(language)
-    world.request = {"id": None, "idempotency_key": None}
+    world.request = no_request()
     try:
         session = opened(world, request.match_info["id"])
     except ApiError:

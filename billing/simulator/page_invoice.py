@@ -8,12 +8,13 @@ from billing.simulator.collection import collect
 from billing.simulator.errors import ApiError, declined
 from billing.simulator.forms import FormError, card_from, posted
 from billing.simulator.html import alert, button, card_fields, form, link, page, refusal, rows
+from billing.simulator.invoices import subscription_of
 from billing.simulator.methods import attach
 from billing.simulator.pdf import document
 from billing.simulator.service import Service
 from billing.simulator.store import Object
 from billing.simulator.words import day, language_of, money, translator
-from billing.simulator.world import World
+from billing.simulator.world import World, no_request
 
 
 def _invoice(request: web.Request) -> Object:
@@ -41,7 +42,7 @@ async def submit(request: web.Request) -> web.StreamResponse:
     service, invoice = request.app[Service.KEY], _invoice(request)
     world, id, language = service.world, invoice["id"], _language(request, service.world, invoice)
     _ = translator(language)
-    world.request = {"id": None, "idempotency_key": None}
+    world.request = no_request()
     if invoice["status"] not in ("open", "uncollectible"):
         raise web.HTTPSeeOther(request.path)
     try:
@@ -66,7 +67,7 @@ async def submit(request: web.Request) -> web.StreamResponse:
 def _pay(world: World, invoice: Object, confirmed: bool) -> None:
     method = world.get("payment_method", invoice["_pending"])
     attach(world, method, world.get("customer", invoice["customer"]), confirmed)
-    subscription = world.get("subscription", invoice["parent"]["subscription_details"]["subscription"])
+    subscription = subscription_of(world, invoice)
     subscription["default_payment_method"] = method["id"]
     if code := collect(world, invoice, method=method, on_session=True, confirmed=confirmed):
         raise declined("The card was refused.", code, code)

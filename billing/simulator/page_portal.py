@@ -30,7 +30,7 @@ from billing.simulator.previews import preview
 from billing.simulator.service import Service
 from billing.simulator.store import Object
 from billing.simulator.words import day, language_of, money, translator
-from billing.simulator.world import World
+from billing.simulator.world import World, no_request
 
 STEPS = ("home", "update", "confirm", "cancel", "card")
 
@@ -41,7 +41,7 @@ class Visit:
     def __init__(self, request: web.Request) -> None:
         self.service = request.app[Service.KEY]
         self.world: World = self.service.world
-        self.world.request = {"id": None, "idempotency_key": None}
+        self.world.request = no_request()
         try:
             self.session = session_by(self.world, request.match_info["token"])
         except ApiError:

@@ -55,10 +55,10 @@ class Params:
         """Known to Stripe, and without meaning here."""
         self.read |= set(names)
 
-    def text(self, name: str, default: str | None = None) -> str | None:
+    def text(self, name: str) -> str | None:
         """The value; an empty one unsets, and reads as None."""
         self.read.add(name)
-        value = self.values.get(name, default)
+        value = self.values.get(name)
         if isinstance(value, dict | list):
             raise ApiError(f"Invalid string: {name} must not be a hash or an array.", param=self.full(name))
         return value or None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from billing.simulator.customers import living
 from billing.simulator.errors import ApiError, missing
+from billing.simulator.items import PRORATIONS
 from billing.simulator.params import Params
 from billing.simulator.routing import listing_of, retrieving, route
 from billing.simulator.store import Object
@@ -13,7 +14,6 @@ retrieving("/v1/billing_portal/configurations", "billing_portal.configuration")
 listing_of("/v1/billing_portal/configurations", "billing_portal.configuration", "active", "is_default")
 REASONS = "too_expensive missing_features switched_service unused customer_service too_complex low_quality other".split()
 CONDITIONS = ("decreasing_item_amount", "shortening_interval")
-PRORATIONS = ("create_prorations", "always_invoice", "none")
 FLOWS = ("payment_method_update", "subscription_cancel", "subscription_update", "subscription_update_confirm", "customer_update")
 
 

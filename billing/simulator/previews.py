@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from billing.simulator.errors import ApiError
-from billing.simulator.items import change
+from billing.simulator.items import PRORATIONS, change
 from billing.simulator.params import Params
 from billing.simulator.routing import route
 from billing.simulator.store import Object
-from billing.simulator.subscriptions import PRORATIONS, alive, wanted_item
+from billing.simulator.subscriptions import alive, wanted_item
 from billing.simulator.timeline import next_invoice
 from billing.simulator.world import World, render
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from billing.simulator.catalogue import price_and_product
+from billing.simulator.catalogue import recurring_price
 from billing.simulator.collection import collect, end
 from billing.simulator.errors import ApiError
-from billing.simulator.items import change, cycle, plan_of
+from billing.simulator.items import PRORATIONS, change, cycle, plan_of
 from billing.simulator.money import after
 from billing.simulator.params import Params
 from billing.simulator.routing import listing_of, retrieving, route
@@ -121,7 +121,7 @@ def _given(world: World, subscription: Object, params: Params, earlier: list[Obj
         raise ApiError(f"A phase must begin where the one before ends, here at {begins}.", param=params.full("start_date"))
     items = []
     for row in params.items("items"):
-        price, _ = price_and_product(world, row.required("price"), row.full("price"))
+        price = recurring_price(world, row.required("price"), row.full("price"))
         items.append({"price": price["id"], "quantity": row.integer("quantity", 1), "metadata": row.metadata()})
     if not items:
         raise ApiError("A phase needs items.", code="parameter_missing", param=params.full("items"))
@@ -131,7 +131,7 @@ def _given(world: World, subscription: Object, params: Params, earlier: list[Obj
     if interval:
         finish = after(begins, interval, count, 1)
     finish = finish or after(begins, recurring["interval"], recurring["interval_count"], params.integer("iterations", 1) or 1)
-    proration = params.choice("proration_behavior", "create_prorations", "always_invoice", "none", default="create_prorations")
+    proration = params.choice("proration_behavior", *PRORATIONS, default="create_prorations")
     phase = new_phase(subscription, items, begins, finish, proration)
     phase["metadata"] = params.metadata()
     return phase

@@ -12,7 +12,7 @@ from aiohttp import web
 from billing.simulator.deliveries import Deliveries
 from billing.simulator.errors import ApiError
 from billing.simulator.timeline import pass_time
-from billing.simulator.world import SETTINGS, World
+from billing.simulator.world import SETTINGS, World, no_request
 
 log = logging.getLogger(__name__)
 TICK_SECONDS = 1.0
@@ -63,7 +63,7 @@ class Service:
             await asyncio.sleep(TICK_SECONDS)
 
     def _pass(self, until: int) -> None:
-        self.world.request = {"id": None, "idempotency_key": None}
+        self.world.request = no_request()
         try:
             pass_time(self.world, until, None, self.keep)
         except BaseException:

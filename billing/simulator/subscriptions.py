@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from billing.simulator import discounts
 from billing.simulator.beginnings import begin
-from billing.simulator.cards import MESSAGES, code_of
-from billing.simulator.catalogue import price_and_product
-from billing.simulator.collection import ENDED, NO_METHOD, collect, end
+from billing.simulator.catalogue import recurring_price
+from billing.simulator.collection import ENDED, NO_METHOD, collect, end, refused
 from billing.simulator.customers import living
-from billing.simulator.errors import ApiError, declined
+from billing.simulator.discounts import asked_for
+from billing.simulator.errors import ApiError
 from billing.simulator.invoices import finalize, make
-from billing.simulator.items import change, described, period_from
+from billing.simulator.items import PRORATIONS, change, described, ends_at, period_from
 from billing.simulator.lines import net_of_percent, pend, unused, whole
 from billing.simulator.methods import attach, named
 from billing.simulator.params import Params
 from billing.simulator.payments import intent_for
-from billing.simulator.routing import page, route
+from billing.simulator.routing import page, retrieving, route
 from billing.simulator.store import Object
 from billing.simulator.world import World, render
 
+retrieving("/v1/subscriptions", "subscription")
+
 BEHAVIORS = ("allow_incomplete", "default_incomplete", "error_if_incomplete")
-PRORATIONS = ("create_prorations", "always_invoice", "none")
 
 
 @route("POST", "/v1/subscriptions")
@@ -45,7 +46,7 @@ def create_subscription(world: World, params: Params) -> Object:
         tax_rates=[world.get("tax_rate", id, "default_tax_rates") for id in params.texts("default_tax_rates")],
         description=params.text("description"),
         trial_settings=params.nested("trial_settings").nested("end_behavior").text("missing_payment_method") or "create_invoice",
-        coupons=_coupons(params),
+        coupons=asked_for(params),
     )
     world.emit("customer.subscription.created", made)
     if behavior != "default_incomplete" or invoice["amount_due"] == 0:
@@ -58,14 +59,9 @@ def create_subscription(world: World, params: Params) -> Object:
 
 def _first_payment(world: World, invoice: Object, behavior: str) -> None:
     if (code := collect(world, invoice)) and behavior == "error_if_incomplete":
-        raise declined(MESSAGES.get(code, "There is no payment method to charge."), code, code_of(code))
+        raise refused(code)
     if code == NO_METHOD:
         raise ApiError("This customer has no attached payment source or default payment method.", code="resource_missing")
-
-
-@route("GET", "/v1/subscriptions/{id}")
-def retrieve_subscription(world: World, params: Params, id: str) -> Object:
-    return world.get("subscription", id)
 
 
 @route("GET", "/v1/subscriptions")
@@ -100,7 +96,7 @@ def update_subscription(world: World, params: Params, id: str) -> Object:
     subscription["metadata"] = params.metadata(subscription["metadata"])
     if "discounts" in params:
         subscription["discounts"] = []
-        for coupon in _coupons(params):
+        for coupon in asked_for(params):
             discounts.redeem(world, subscription, **coupon)
     params.nested("payment_settings").skip("save_default_payment_method", "payment_method_types")
     _cancellation(world, params, subscription)
@@ -114,7 +110,7 @@ def update_subscription(world: World, params: Params, id: str) -> Object:
         invoice = change(world, subscription, wanted, proration=proration, moment=moment, reset=anchor == "now")
     world.changed("customer.subscription.updated", subscription, before)
     if invoice and (code := collect(world, invoice)) and behavior == "error_if_incomplete":
-        raise declined(MESSAGES.get(code, "There is no payment method to charge."), code, code_of(code))
+        raise refused(code)
     return subscription
 
 
@@ -140,7 +136,7 @@ def cancel_subscription(world: World, params: Params, id: str) -> Object:
 def delete_customer(world: World, params: Params, id: str) -> Object:
     customer = living(world, id, "id")
     for subscription in world.store.find("subscription", customer=id):
-        if subscription["status"] not in ("canceled", "incomplete_expired"):
+        if subscription["status"] not in ENDED:
             end(world, subscription, "cancellation_requested")
     customer["_deleted"] = True
     world.emit("customer.deleted", customer)
@@ -161,7 +157,7 @@ def set_cancel(world: World, subscription: Object, at_period_end: bool, at: int 
     """Let it end at its period's end (which says the time, too) or at a time, or let it go on."""
     now = world.now(subscription["customer"])
     subscription["cancel_at_period_end"] = at_period_end
-    subscription["cancel_at"] = min(item["current_period_end"] for item in subscription["items"]["data"]) if at_period_end else at
+    subscription["cancel_at"] = ends_at(subscription) if at_period_end else at
     subscription["canceled_at"] = (subscription["canceled_at"] or now) if at_period_end or at else None
     subscription["cancellation_details"]["reason"] = "cancellation_requested" if at_period_end or at else None
 
@@ -222,7 +218,7 @@ def wanted_item(world: World, subscription: Object, params: Params) -> Object:
         return described(world, params)
     old = known[id]
     price_id = params.text("price")
-    price = render(price_and_product(world, price_id, params.full("price"))[0]) if price_id else old["price"]
+    price = render(recurring_price(world, price_id, params.full("price"))) if price_id else old["price"]
     if price["currency"] != subscription["currency"]:
         raise ApiError(f"The price specified supports {price['currency']}, not {subscription['currency']}.", param=params.full("price"))
     params.skip("clear_usage")
@@ -233,11 +229,6 @@ def wanted_item(world: World, subscription: Object, params: Params) -> Object:
         "deleted": params.boolean("deleted"),
         "metadata": params.metadata(old["metadata"]),
     }
-
-
-def _coupons(params: Params) -> list[dict[str, str]]:
-    rows = [{name: row.text(name) for name in ("coupon", "promotion_code")} for row in params.items("discounts")]
-    return [{name: value for name, value in row.items() if value} for row in rows]
 
 
 def _paid(world: World, subscription: Object, item: Object) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from billing.simulator.checkout import expire_session
 from billing.simulator.collection import DAY, ENDED, collect, end, expire, method_of
 from billing.simulator.invoices import DRAFT_SECONDS, make
-from billing.simulator.items import period_from
+from billing.simulator.items import ends_at, period_from
 from billing.simulator.lines import whole
 from billing.simulator.schedules import next_phase, phase_due
 from billing.simulator.store import Object
@@ -53,7 +53,7 @@ def _of_subscription(world: World, row: Object) -> Iterator[Due]:
     if row["status"] == "incomplete":
         yield row["created"] + INCOMPLETE_SECONDS, "expire", act(expire)
         return
-    period_end = min(item["current_period_end"] for item in row["items"]["data"])
+    period_end = ends_at(row)
     noticed = row.get("_noticed")
     if row["status"] == "trialing" and noticed != period_end:
         yield max(row["created"], row["trial_end"] - TRIAL_NOTICE_DAYS * DAY), "notice", act(_trial_will_end)
@@ -83,7 +83,7 @@ def _trial_will_end(world: World, subscription: Object) -> None:
 
 def _upcoming(world: World, subscription: Object) -> None:
     """Tell of the invoice to come, which has no id yet."""
-    ends = min(item["current_period_end"] for item in subscription["items"]["data"])
+    ends = ends_at(subscription)
     subscription["_noticed"] = ends
     with world.store.preview():
         draft = render(next_invoice(world, world.get("subscription", subscription["id"])))
@@ -93,7 +93,7 @@ def _upcoming(world: World, subscription: Object) -> None:
 
 def next_invoice(world: World, subscription: Object) -> Object:
     """The draft of the renewal to come; for previews."""
-    ends = min(item["current_period_end"] for item in subscription["items"]["data"])
+    ends = ends_at(subscription)
     return _invoice(world, subscription, ends)
 
 

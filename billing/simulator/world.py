@@ -41,13 +41,18 @@ def render(value: Any) -> Any:
     return [render(found) for found in value] if isinstance(value, list) else value
 
 
+def no_request() -> Object:
+    """What an event names as its cause when no call of the API was."""
+    return {"id": None, "idempotency_key": None}
+
+
 class World:
     """All state, and nothing of HTTP. `origin` is where the pages are, like http://127.0.0.1:9001."""
 
     def __init__(self, store: Store, origin: str, webhook_secret: str = "", return_origin: str = "") -> None:
         self.store, self.origin, self.webhook_secret, self.return_origin = store, origin, webhook_secret, return_origin
         self.moment: int | None = None  # the time that a due job belongs to
-        self.request: Object = {"id": None, "idempotency_key": None}
+        self.request = no_request()
         if not store.peek("_settings", "settings"):
             store.add("_settings", copy.deepcopy(SETTINGS))
         if not next(store.all("account"), None):
